@@ -1,0 +1,62 @@
+// Threads: one pool for the whole process and one way to use it.
+// parallel_for cuts [begin, end) into pieces of exactly `grain` (the last may be shorter), whatever the number of
+// threads: a kernel that keeps one partial result a piece gives the same bits on every machine. Nested calls, and calls
+// made while another thread has the pool, run serially over the same pieces.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "base/error.h"
+#include "base/export.h"
+
+namespace ember {
+
+// A reference to something callable: two words, no allocation. It must not outlive what it refers to.
+template <class Signature>
+class function_ref;
+template <class R, class... Args>
+class function_ref<R(Args...)> {
+ public:
+  template <class F>
+  requires(!std::is_same_v<std::remove_cvref_t<F>, function_ref> && std::is_invocable_r_v<R, F&, Args...>)
+      function_ref(F&& f)
+      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))), call_([](void* object, Args... args) {
+          return static_cast<R>((*static_cast<std::remove_reference_t<F>*>(object))(std::forward<Args>(args)...));
+        }) {}
+  R operator()(Args... args) const { return call_(object_, std::forward<Args>(args)...); }
+
+ private:
+  void* object_;
+  R (*call_)(void*, Args...);
+};
+
+// How many threads a parallel_for may use, the caller included. At first EMBER_NUM_THREADS, else OMP_NUM_THREADS, else
+// the CPUs that this process may run on (affinity mask and cgroup quota).
+EMBER_API int num_threads();
+EMBER_API void set_num_threads(int n);  // ValueError unless n >= 1
+EMBER_API bool in_parallel_region();    // true inside a piece of a parallel_for that was cut
+
+// `check` is asked on the calling thread between pieces; true ends the loop with Interrupted (Ctrl-C). It must be
+// quick, a look at a flag, and must not throw. nullptr takes it away.
+struct EMBER_API Interrupted : Error {
+  using Error::Error;
+};
+EMBER_API void set_interrupt_check(bool (*check)());
+
+namespace detail {
+EMBER_API void run_pieces(int64_t begin, int64_t end, int64_t grain, function_ref<void(int64_t, int64_t)> f);
+}
+
+// Calls f(b, e) for each piece and returns when all are done. If pieces throw, the error of the first of them in order
+// reaches the caller, at any number of threads; later pieces may then not run.
+template <class F>
+void parallel_for(int64_t begin, int64_t end, int64_t grain, F&& f) {
+  if (begin >= end) return;
+  if (end - begin <= grain) return static_cast<void>(f(begin, end));
+  detail::run_pieces(begin, end, grain, f);
+}
+
+}  // namespace ember
