@@ -1,0 +1,130 @@
+// Tensor's memory: allocation of impls and storages, geometry, aliases.
+#include "tensor/tensor.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "tensor/allocator.h"
+
+namespace ember {
+
+void* Storage::operator new(size_t size) { return cpu_alloc(size); }
+void Storage::operator delete(void* p, size_t size) { cpu_free(p, size); }
+void* TensorImpl::operator new(size_t size) { return cpu_alloc(size); }
+void TensorImpl::operator delete(void* p, size_t size) { cpu_free(p, size); }
+
+Ptr<Storage> Storage::allocate(int64_t nbytes) {
+  void* data = nbytes ? cpu_alloc(static_cast<size_t>(nbytes)) : nullptr;
+  try {
+    return Ptr<Storage>::adopt(new Storage(data, nbytes, kCpu, nullptr, nullptr));
+  } catch (...) {
+    if (data) cpu_free(data, static_cast<size_t>(nbytes));
+    throw;
+  }
+}
+
+Ptr<Storage> Storage::adopt(void* handle, int64_t nbytes, Device device, Deleter deleter, void* context) {
+  return Ptr<Storage>::adopt(new Storage(handle, nbytes, device, deleter, context));
+}
+
+Storage::~Storage() {
+  if (deleter_) deleter_(data_, context_);
+  else if (data_) cpu_free(data_, static_cast<size_t>(nbytes_));
+}
+
+void Storage::resize(int64_t nbytes) {
+  EMBER_CHECK(resizable(), "Trying to resize storage that is not resizable");
+  void* fresh = nbytes ? cpu_alloc(static_cast<size_t>(nbytes)) : nullptr;
+  if (data_ && fresh) std::memcpy(fresh, data_, static_cast<size_t>(std::min(nbytes, nbytes_)));
+  if (data_) cpu_free(data_, static_cast<size_t>(nbytes_));
+  data_ = fresh, nbytes_ = nbytes;
+}
+
+void (*release_python_object)(uintptr_t) = nullptr;
+
+TensorImpl::~TensorImpl() {
+  uintptr_t object = python_object.load(std::memory_order_relaxed);
+  if (object & 1) release_python_object(object & ~uintptr_t{1});
+}
+
+void TensorImpl::set_sizes(DimsView new_sizes, DimsView new_strides) {
+  numel = count(new_sizes);
+  sizes.assign(new_sizes);
+  strides.assign(new_strides);
+  contiguous = is_contiguous(sizes, strides);
+}
+
+void TensorImpl::set_sizes_contiguous(DimsView new_sizes) {
+  numel = count(new_sizes);
+  sizes.assign(new_sizes);
+  strides = contiguous_strides(sizes);
+  contiguous = true;
+}
+
+void* Tensor::data() const {
+  EMBER_CHECK(impl_->device.type == DeviceType::kCPU, "Cannot access data pointer of Tensor on device ", impl_->device);
+  return impl_->storage ? static_cast<char*>(impl_->storage->data()) + impl_->offset * item_size(impl_->dtype) : nullptr;
+}
+
+// Bytes from the storage's start that a geometry reaches; raises when that overflows.
+static int64_t reach(DimsView sizes, DimsView strides, int64_t offset, DType dtype) {
+  int64_t last = offset, first = offset;
+  bool overflow = false;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] == 0) return 0;
+    int64_t step;
+    overflow |= __builtin_mul_overflow(sizes[i] - 1, strides[i], &step);
+    overflow |= __builtin_add_overflow(step < 0 ? first : last, step, step < 0 ? &first : &last);
+  }
+  int64_t bytes;
+  overflow |= __builtin_mul_overflow(last + 1, item_size(dtype), &bytes);
+  EMBER_CHECK(!overflow, "Storage size calculation overflowed with sizes=", sizes, " and strides=", strides);
+  EMBER_CHECK(first >= 0, "a view would start ", -first, " elements before its storage: sizes ", sizes, ", strides ",
+              strides, ", storage offset ", offset);
+  return bytes;
+}
+
+Tensor empty_strided_raw(DimsView sizes, DimsView strides, DType dtype, Device device) {
+  count(sizes);
+  int64_t bytes = reach(sizes, strides, 0, dtype);
+  auto impl = make_ptr<TensorImpl>(device.type == DeviceType::kMeta ? nullptr : Storage::allocate(bytes), dtype, device);
+  impl->set_sizes(sizes, strides);
+  if (device.type == DeviceType::kMeta) impl->keys |= key::kFake;
+  return Tensor(std::move(impl));
+}
+
+Tensor empty_raw(DimsView sizes, DType dtype, Device device) {
+  int64_t bytes;
+  EMBER_CHECK(!__builtin_mul_overflow(count(sizes), item_size(dtype), &bytes),
+              "Storage size calculation overflowed with sizes=", sizes);
+  auto impl = make_ptr<TensorImpl>(device.type == DeviceType::kMeta ? nullptr : Storage::allocate(bytes), dtype, device);
+  impl->set_sizes_contiguous(sizes);
+  if (device.type == DeviceType::kMeta) impl->keys |= key::kFake;
+  return Tensor(std::move(impl));
+}
+
+Tensor alias_raw(const Tensor& x, DimsView sizes, DimsView strides, int64_t offset) {
+  auto impl = make_ptr<TensorImpl>(x->storage, x->dtype, x->device);
+  impl->own_version = x->own_version;
+  impl->offset = offset;
+  impl->inference = x->inference;
+  impl->keys = x->keys & key::kFake;
+  impl->set_sizes(sizes, strides);
+  return Tensor(std::move(impl));
+}
+
+void resize_raw(const Tensor& x, DimsView sizes) {
+  int64_t bytes;
+  EMBER_CHECK(!__builtin_mul_overflow(count(sizes) + x->offset, item_size(x->dtype), &bytes),
+              "Storage size calculation overflowed with sizes=", sizes);
+  if (x->storage && bytes > x->storage->nbytes()) x->storage->resize(bytes);
+  x->set_sizes_contiguous(sizes);
+}
+
+Tensor::Tensor(Scalar s) {
+  *this = empty_raw({}, s.dtype());
+  visit(dtype(), [&]<class T>(T) { *data<T>() = s.to<T>(); });
+  impl_->wrapped_number = true;
+}
+
+}  // namespace ember
