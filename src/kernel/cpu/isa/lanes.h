@@ -1,0 +1,172 @@
+// The few vector words that the contraction kernels need, over compiler vector extensions: Lanes<T> is one hardware
+// register of f32 or f64. Loads convert f16/bf16 to f32 on the way. The `_n` forms touch only the first n lanes.
+// vec.h is the general vector type; this one stays apart because GEMM wants raw registers, tails by mask, transposes.
+// Included by files of isa/ only, once per instruction set; nothing here may have a symbol outside that namespace.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "base/export.h"
+#include "tensor/dtype.h"
+
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12's own _mm512_undefined_*
+
+namespace ember::cpu::EMBER_ISA {
+
+#if defined(__AVX512F__)
+inline constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+inline constexpr int kVectorBytes = 32;
+#else
+inline constexpr int kVectorBytes = 16;
+#endif
+
+template <class T>
+inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
+typedef float F32Lanes __attribute__((vector_size(kVectorBytes)));
+typedef double F64Lanes __attribute__((vector_size(kVectorBytes)));
+template <class T>
+struct LanesOf;
+template <>
+struct LanesOf<float> { using type = F32Lanes; };
+template <>
+struct LanesOf<double> { using type = F64Lanes; };
+template <class T>
+using Lanes = typename LanesOf<T>::type;
+
+template <class T>
+EMBER_INLINE Lanes<T> splat(T x) { return x - Lanes<T>{}; }  // x - (+0) keeps -0, which x + 0 would not
+
+template <class T>
+EMBER_INLINE Lanes<T> load(const T* p) {
+  Lanes<T> v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+template <class T>
+EMBER_INLINE void store(T* p, Lanes<T> v) { __builtin_memcpy(p, &v, sizeof v); }
+
+EMBER_INLINE F32Lanes fma(F32Lanes a, F32Lanes b, F32Lanes c) {
+#if defined(__AVX512F__)
+  return (F32Lanes)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+  return (F32Lanes)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  return a * b + c;
+#endif
+}
+EMBER_INLINE F64Lanes fma(F64Lanes a, F64Lanes b, F64Lanes c) {
+#if defined(__AVX512F__)
+  return (F64Lanes)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__FMA__)
+  return (F64Lanes)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#else
+  return a * b + c;
+#endif
+}
+
+// Partial loads give zero in the lanes from n on; partial stores leave memory from n on alone.
+template <class T>
+EMBER_INLINE Lanes<T> load_n(const T* p, int64_t n) {
+#if defined(__AVX512F__)
+  const unsigned mask = n >= kLanes<T> ? ~0u : (1u << n) - 1;
+  if constexpr (sizeof(T) == 4) return (Lanes<T>)_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p);
+  else return (Lanes<T>)_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p);
+#else
+  Lanes<T> v{};
+  for (int64_t i = 0; i < n && i < kLanes<T>; ++i) v[i] = p[i];
+  return v;
+#endif
+}
+template <class T>
+EMBER_INLINE void store_n(T* p, Lanes<T> v, int64_t n) {
+#if defined(__AVX512F__)
+  const unsigned mask = n >= kLanes<T> ? ~0u : (1u << n) - 1;
+  if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, static_cast<__mmask16>(mask), (__m512)v);
+  else _mm512_mask_storeu_pd(p, static_cast<__mmask8>(mask), (__m512d)v);
+#else
+  for (int64_t i = 0; i < n && i < kLanes<T>; ++i) p[i] = v[i];
+#endif
+}
+
+EMBER_INLINE float to_f32(float x) { return x; }
+EMBER_INLINE double to_f32(double x) { return x; }
+EMBER_INLINE float to_f32(BFloat16 x) { return __builtin_bit_cast(float, static_cast<uint32_t>(x.bits) << 16); }
+EMBER_INLINE float to_f32(Half x) {
+#if defined(__F16C__)
+  return _cvtsh_ss(x.bits);
+#else
+  const uint32_t sign = (x.bits & 0x8000u) << 16, rest = x.bits & 0x7fffu;
+  // Exponents are rebased by a multiplication, which also makes subnormals right; inf and nan need the top exponent.
+  float y = __builtin_bit_cast(float, rest << 13) * 0x1p112f;
+  if (rest >= 0x7c00u) y = __builtin_bit_cast(float, 0x7f800000u | (rest << 13));
+  return __builtin_bit_cast(float, __builtin_bit_cast(uint32_t, y) | sign);
+#endif
+}
+
+template <class T, class S>
+EMBER_INLINE Lanes<T> widen(const S* p) {
+#if defined(__AVX512F__)
+  const __m256i raw = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  if constexpr (__is_same(S, Half)) return (Lanes<T>)_mm512_cvtph_ps(raw);
+  else return (Lanes<T>)_mm512_slli_epi32(_mm512_cvtepu16_epi32(raw), 16);
+#elif defined(__AVX2__)
+  const __m128i raw = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  if constexpr (__is_same(S, Half)) return (Lanes<T>)_mm256_cvtph_ps(raw);
+  else return (Lanes<T>)_mm256_slli_epi32(_mm256_cvtepu16_epi32(raw), 16);
+#else
+  Lanes<T> v;
+  for (int i = 0; i < kLanes<T>; ++i) v[i] = to_f32(p[i]);
+  return v;
+#endif
+}
+// load_as<T>: a full register of T from memory that holds T, or f16/bf16 when T is float.
+template <class T, class S>
+EMBER_INLINE Lanes<T> load_as(const S* p) {
+  if constexpr (__is_same(T, S)) return load(p);
+  else return widen<T>(p);
+}
+template <class T, class S>
+EMBER_INLINE Lanes<T> load_as_n(const S* p, int64_t n) {
+  if constexpr (__is_same(T, S)) {
+    return load_n(p, n);
+  } else {
+    Lanes<T> v{};
+    for (int64_t i = 0; i < n && i < kLanes<T>; ++i) v[i] = to_f32(p[i]);
+    return v;
+  }
+}
+
+// Interleaves the low (or high) halves of a and b over the whole register; log2(lanes) rounds of it transpose a square.
+template <bool kHigh, class V>
+EMBER_INLINE V interleave(V a, V b) {
+  constexpr int n = sizeof(V) / sizeof(a[0]), o = kHigh ? n / 2 : 0;
+  if constexpr (n == 16)
+    return __builtin_shufflevector(a, b, o, o + 16, o + 1, o + 17, o + 2, o + 18, o + 3, o + 19, o + 4, o + 20, o + 5,
+                                   o + 21, o + 6, o + 22, o + 7, o + 23);
+  else if constexpr (n == 8)
+    return __builtin_shufflevector(a, b, o, o + 8, o + 1, o + 9, o + 2, o + 10, o + 3, o + 11);
+  else if constexpr (n == 4) return __builtin_shufflevector(a, b, o, o + 4, o + 1, o + 5);
+  else return __builtin_shufflevector(a, b, o, o + 2);
+}
+template <class V>
+EMBER_INLINE void transpose(V* r) {
+  constexpr int n = sizeof(V) / sizeof(r[0][0]);
+#pragma GCC unroll 4
+  for (int round = 1; round < n; round *= 2) {
+    V t[n];
+#pragma GCC unroll 8
+    for (int i = 0; i < n / 2; ++i) {
+      t[2 * i] = interleave<false>(r[i], r[i + n / 2]);
+      t[2 * i + 1] = interleave<true>(r[i], r[i + n / 2]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < n; ++i) r[i] = t[i];
+  }
+}
+
+}  // namespace ember::cpu::EMBER_ISA
