@@ -1,0 +1,1 @@
+../python/ember/demo/chargpt.py
