@@ -50,7 +50,8 @@ bool can_cast(DType from, DType to) {
 static std::atomic<DType> g_default_dtype{DType::kFloat32};
 DType default_dtype() { return g_default_dtype.load(std::memory_order_relaxed); }
 void set_default_dtype(DType d) {
-  EMBER_CHECK_TYPE(is_floating(d), "set_default_dtype: only floating-point types are supported as the default type, got ", d);
+  EMBER_CHECK_TYPE(is_floating(d),
+                   "set_default_dtype: only floating-point types are supported as the default type, got ", d);
   g_default_dtype = d;
 }
 

@@ -23,23 +23,40 @@ struct BFloat16 {
 
 // The order is the order of promotion within a category (bool < integers < floats < complex numbers).
 enum class DType : uint8_t {
-  kBool, kUInt8, kInt8, kUInt16, kInt16, kUInt32, kInt32, kUInt64, kInt64,
-  kFloat16, kBFloat16, kFloat32, kFloat64, kComplex64, kComplex128,
+  kBool,
+  kUInt8,
+  kInt8,
+  kUInt16,
+  kInt16,
+  kUInt32,
+  kInt32,
+  kUInt64,
+  kInt64,
+  kFloat16,
+  kBFloat16,
+  kFloat32,
+  kFloat64,
+  kComplex64,
+  kComplex128,
 };
 inline constexpr int kNumDTypes = 15;
 
 // EMBER_DTYPES(M) applies M(enumerator, C++ type, name) to every element type.
-#define EMBER_DTYPES(M) \
-  M(kBool, bool, "bool") M(kUInt8, uint8_t, "uint8") M(kInt8, int8_t, "int8") M(kUInt16, uint16_t, "uint16") \
-  M(kInt16, int16_t, "int16") M(kUInt32, uint32_t, "uint32") M(kInt32, int32_t, "int32") \
-  M(kUInt64, uint64_t, "uint64") M(kInt64, int64_t, "int64") M(kFloat16, ::ember::Half, "float16") \
-  M(kBFloat16, ::ember::BFloat16, "bfloat16") M(kFloat32, float, "float32") M(kFloat64, double, "float64") \
-  M(kComplex64, std::complex<float>, "complex64") M(kComplex128, std::complex<double>, "complex128")
+#define EMBER_DTYPES(M)                                                                                                \
+  M(kBool, bool, "bool")                                                                                               \
+  M(kUInt8, uint8_t, "uint8") M(kInt8, int8_t, "int8") M(kUInt16, uint16_t, "uint16") M(kInt16, int16_t, "int16")      \
+      M(kUInt32, uint32_t, "uint32") M(kInt32, int32_t, "int32") M(kUInt64, uint64_t, "uint64")                        \
+          M(kInt64, int64_t, "int64") M(kFloat16, ::ember::Half, "float16")                                            \
+              M(kBFloat16, ::ember::BFloat16, "bfloat16") M(kFloat32, float, "float32") M(kFloat64, double, "float64") \
+                  M(kComplex64, std::complex<float>, "complex64") M(kComplex128, std::complex<double>, "complex128")
 
 template <class T>
 struct DTypeOf;
-#define EMBER_DTYPE_OF(e, T, n) \
-  template <> struct DTypeOf<T> { static constexpr DType value = DType::e; };
+#define EMBER_DTYPE_OF(e, T, n)              \
+  template <>                                \
+  struct DTypeOf<T> {                        \
+    static constexpr DType value = DType::e; \
+  };
 EMBER_DTYPES(EMBER_DTYPE_OF)
 #undef EMBER_DTYPE_OF
 template <class T>
@@ -63,20 +80,23 @@ constexpr int category(DType d) { return is_complex(d) ? 3 : is_floating(d) ? 2 
 constexpr DType real_of(DType d) {
   return d == DType::kComplex64 ? DType::kFloat32 : d == DType::kComplex128 ? DType::kFloat64 : d;
 }
-constexpr DType complex_of(DType d) { return d == DType::kFloat64 ? DType::kComplex128 : d >= DType::kComplex64 ? d : DType::kComplex64; }
+constexpr DType complex_of(DType d) {
+  return d == DType::kFloat64 ? DType::kComplex128 : d >= DType::kComplex64 ? d : DType::kComplex64;
+}
 
-EMBER_API std::string_view name(DType d);      // "float32"
+EMBER_API std::string_view name(DType d);  // "float32"
 EMBER_API DType promote_types(DType a, DType b);
 EMBER_API bool can_cast(DType from, DType to);
-EMBER_API DType default_dtype();               // of floats that come from Python, float32 at first
-EMBER_API void set_default_dtype(DType d);     // raises TypeError unless floating
+EMBER_API DType default_dtype();            // of floats that come from Python, float32 at first
+EMBER_API void set_default_dtype(DType d);  // raises TypeError unless floating
 EMBER_API void append(std::string& out, DType d);
 
 // Calls f(T{}) with the C++ type of d: visit(d, [&]<class T>(T) { ... }).
 template <class F>
 decltype(auto) visit(DType d, F&& f) {
   switch (d) {
-#define EMBER_CASE(e, T, n) case DType::e: return f(T{});
+#define EMBER_CASE(e, T, n) \
+  case DType::e: return f(T{});
     EMBER_DTYPES(EMBER_CASE)
 #undef EMBER_CASE
   }

@@ -24,9 +24,13 @@ class Scalar {
     }
   }
   template <std::floating_point F>
-  Scalar(F d) : kind_(Kind::kDouble) { c_[0] = d, c_[1] = 0; }
+  Scalar(F d) : kind_(Kind::kDouble) {
+    c_[0] = d, c_[1] = 0;
+  }
   template <class F>
-  Scalar(std::complex<F> c) : kind_(Kind::kComplex) { c_[0] = c.real(), c_[1] = c.imag(); }
+  Scalar(std::complex<F> c) : kind_(Kind::kComplex) {
+    c_[0] = c.real(), c_[1] = c.imag();
+  }
 
   Kind kind() const { return kind_; }
   bool is_bool() const { return kind_ == Kind::kBool; }

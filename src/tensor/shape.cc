@@ -198,8 +198,8 @@ Dims broadcast_shapes(DimsView a, DimsView b) {
   size_t shift = a.size() - b.size();
   for (size_t i = 0; i < b.size(); ++i) {
     int64_t &x = out[shift + i], y = b[i];
-    EMBER_CHECK(x == y || x == 1 || y == 1, "The size of tensor a (", swapped ? y : x, ") must match the size of tensor b (",
-                swapped ? x : y, ") at non-singleton dimension ", shift + i);
+    EMBER_CHECK(x == y || x == 1 || y == 1, "The size of tensor a (", swapped ? y : x,
+                ") must match the size of tensor b (", swapped ? x : y, ") at non-singleton dimension ", shift + i);
     if (x == 1) x = y;
   }
   return out;
@@ -207,7 +207,8 @@ Dims broadcast_shapes(DimsView a, DimsView b) {
 
 void dim_out_of_range(int64_t dim, int64_t rank) {
   if (rank == 0) rank = 1;
-  fail<IndexError>("Dimension out of range (expected to be in range of [", -rank, ", ", rank - 1, "], but got ", dim, ")");
+  fail<IndexError>("Dimension out of range (expected to be in range of [", -rank, ", ", rank - 1, "], but got ", dim,
+                   ")");
 }
 
 }  // namespace ember

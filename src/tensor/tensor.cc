@@ -63,7 +63,8 @@ void TensorImpl::set_sizes_contiguous(DimsView new_sizes) {
 
 void* Tensor::data() const {
   EMBER_CHECK(impl_->device.type == DeviceType::kCPU, "Cannot access data pointer of Tensor on device ", impl_->device);
-  return impl_->storage ? static_cast<char*>(impl_->storage->data()) + impl_->offset * item_size(impl_->dtype) : nullptr;
+  return impl_->storage ? static_cast<char*>(impl_->storage->data()) + impl_->offset * item_size(impl_->dtype)
+                        : nullptr;
 }
 
 // Bytes from the storage's start that a geometry reaches; raises when that overflows.
@@ -87,7 +88,8 @@ static int64_t reach(DimsView sizes, DimsView strides, int64_t offset, DType dty
 Tensor empty_strided_raw(DimsView sizes, DimsView strides, DType dtype, Device device) {
   count(sizes);
   int64_t bytes = reach(sizes, strides, 0, dtype);
-  auto impl = make_ptr<TensorImpl>(device.type == DeviceType::kMeta ? nullptr : Storage::allocate(bytes), dtype, device);
+  auto impl =
+      make_ptr<TensorImpl>(device.type == DeviceType::kMeta ? nullptr : Storage::allocate(bytes), dtype, device);
   impl->set_sizes(sizes, strides);
   if (device.type == DeviceType::kMeta) impl->keys |= key::kFake;
   return Tensor(std::move(impl));
@@ -97,7 +99,8 @@ Tensor empty_raw(DimsView sizes, DType dtype, Device device) {
   int64_t bytes;
   EMBER_CHECK(!__builtin_mul_overflow(count(sizes), item_size(dtype), &bytes),
               "Storage size calculation overflowed with sizes=", sizes);
-  auto impl = make_ptr<TensorImpl>(device.type == DeviceType::kMeta ? nullptr : Storage::allocate(bytes), dtype, device);
+  auto impl =
+      make_ptr<TensorImpl>(device.type == DeviceType::kMeta ? nullptr : Storage::allocate(bytes), dtype, device);
   impl->set_sizes_contiguous(sizes);
   if (device.type == DeviceType::kMeta) impl->keys |= key::kFake;
   return Tensor(std::move(impl));

@@ -22,13 +22,13 @@ class TensorImpl;
 // fake > python > backend.
 using Keys = uint64_t;
 namespace key {
-inline constexpr Keys kPython = 1u << 0;   // a __torch_dispatch__ subclass
-inline constexpr Keys kFake = 1u << 1;     // no data: shapes only (the meta device)
+inline constexpr Keys kPython = 1u << 0;  // a __torch_dispatch__ subclass
+inline constexpr Keys kFake = 1u << 1;    // no data: shapes only (the meta device)
 inline constexpr Keys kRecord = 1u << 2;
 inline constexpr Keys kFunctionalize = 1u << 3;
-inline constexpr Keys kGrad = 1u << 4;     // requires grad, or came from something that does
+inline constexpr Keys kGrad = 1u << 4;  // requires grad, or came from something that does
 inline constexpr Keys kAutocast = 1u << 5;
-inline constexpr Keys kLevel = 1u << 6;    // wrapped by a transform's level (vmap, grad, jvp of func)
+inline constexpr Keys kLevel = 1u << 6;  // wrapped by a transform's level (vmap, grad, jvp of func)
 }  // namespace key
 
 // What autograd hangs on a tensor; defined in transform/grad.
@@ -38,7 +38,8 @@ struct EMBER_API AutogradState {
 
 class EMBER_API TensorImpl final : public RefCounted {
  public:
-  TensorImpl(Ptr<Storage> storage, DType dtype, Device device) : storage(std::move(storage)), device(device), dtype(dtype) {}
+  TensorImpl(Ptr<Storage> storage, DType dtype, Device device)
+      : storage(std::move(storage)), device(device), dtype(dtype) {}
   ~TensorImpl() override;
 
   // Sets the geometry and what is cached of it.
@@ -53,14 +54,16 @@ class EMBER_API TensorImpl final : public RefCounted {
   Device device;
   DType dtype;
   Layout layout = Layout::kStrided;
-  bool contiguous = true;         // cached: row-major without holes
-  bool wrapped_number = false;    // made from a Python number: yields to dimensioned tensors in promotion
-  bool inference = false;         // made in inference mode: no version counter, cannot be saved for backward
-  bool requires_grad = false;     // of a leaf, or set on a result by autograd
+  bool contiguous = true;       // cached: row-major without holes
+  bool wrapped_number = false;  // made from a Python number: yields to dimensioned tensors in promotion
+  bool inference = false;       // made in inference mode: no version counter, cannot be saved for backward
+  bool requires_grad = false;   // of a leaf, or set on a result by autograd
+  Ptr<TensorImpl> view_base;    // of a differentiable view: the tensor that is no view itself
   std::unique_ptr<AutogradState> autograd;
   Ptr<VersionCounter> own_version;  // replaces the storage's counter (`x.data`)
   Ptr<RefCounted> extra;            // layout-specific parts
-  // The Python object, if one was ever made. Bit 0 set: this impl keeps that object alive (see python/tensor_object.cc).
+  // The Python object, if one was ever made. Bit 0 set: this impl keeps that object alive (see
+  // python/tensor_object.cc).
   std::atomic<uintptr_t> python_object{0};
 
   std::atomic<uint32_t>& version() { return own_version ? own_version->value : storage->version(); }
@@ -112,7 +115,9 @@ class EMBER_API Tensor {
   // The address of element [0, ..., 0]; RuntimeError where the memory has no address (meta, OpenCL).
   void* data() const;
   template <class T>
-  T* data() const { return static_cast<T*>(data()); }
+  T* data() const {
+    return static_cast<T*>(data());
+  }
 
   // ---- defined in op/ and transform/: the same names as in Python ----
   bool requires_grad() const { return impl_->requires_grad; }
@@ -123,7 +128,9 @@ class EMBER_API Tensor {
   Tensor detach() const;
   Scalar item() const;
   template <class T>
-  T item() const { return item().to<T>(); }
+  T item() const {
+    return item().to<T>();
+  }
   Tensor to(DType dtype) const;
   Tensor contiguous(MemoryFormat format = MemoryFormat::kContiguous) const;
   Tensor clone() const;
