@@ -16,9 +16,8 @@ def _demo(options):
 
 
 def _info(options):
-    import numpy
-
     import ember
+    import numpy
 
     cpu = platform.processor() or platform.machine()
     rows = {

@@ -18,6 +18,7 @@ if "--torch" in sys.argv:
 else:
     import ember as torch
 from pydoc_data.topics import topics
+
 from tqdm import tqdm
 
 nn, F = torch.nn, torch.nn.functional
