@@ -7,13 +7,15 @@
 #include <cstdint>
 #include <cstring>
 #if defined(__x86_64__)
+#pragma GCC diagnostic push  // GCC 12's own AVX-512 header starts from undefined registers
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 #endif
 
 #include "base/export.h"
 #include "tensor/dtype.h"
-
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12's own _mm512_undefined_*
 
 namespace ember::cpu::EMBER_ISA {
 
@@ -139,6 +141,54 @@ EMBER_INLINE Lanes<T> load_as_n(const S* p, int64_t n) {
     for (int64_t i = 0; i < n && i < kLanes<T>; ++i) v[i] = to_f32(p[i]);
     return v;
   }
+}
+
+// store_as: the other way, rounding to nearest even.
+EMBER_INLINE void narrow_to(float x, float& y) { y = x; }
+EMBER_INLINE void narrow_to(double x, double& y) { y = x; }
+EMBER_INLINE void narrow_to(float x, BFloat16& y) {
+  const uint32_t u = __builtin_bit_cast(uint32_t, x);
+  y.bits = static_cast<uint16_t>((u & 0x7fffffffu) > 0x7f800000u ? 0x7fc0u : (u + 0x7fffu + ((u >> 16) & 1)) >> 16);
+}
+EMBER_INLINE void narrow_to(float x, Half& y) {
+#if defined(__F16C__)
+  y.bits = static_cast<uint16_t>(_cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+#else
+  const uint32_t u = __builtin_bit_cast(uint32_t, x), sign = (u >> 16) & 0x8000u, a = u & 0x7fffffffu;
+  uint32_t h;
+  if (a > 0x7f800000u) h = 0x7e00u;                     // nan
+  else if (a >= 0x477ff000u) h = 0x7c00u;               // rounds to infinity
+  else if (a < 0x38800000u)                             // subnormal: let a float addition round at the right bit
+    h = __builtin_bit_cast(uint32_t, __builtin_bit_cast(float, a) + 0.5f) - 0x3f000000u;
+  else h = (a - 0x38000000u + 0xfffu + ((a >> 13) & 1)) >> 13;
+  y.bits = static_cast<uint16_t>(sign | h);
+#endif
+}
+template <class T, class S>
+EMBER_INLINE void store_as(S* p, Lanes<T> v) {
+  if constexpr (__is_same(T, S)) {
+    store(p, v);
+  } else {
+#if defined(__F16C__)
+    if constexpr (__is_same(S, Half)) {
+#if defined(__AVX512F__)
+      _mm256_storeu_si256((__m256i*)p, _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+#else
+      _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+#endif
+      return;
+    }
+#endif
+    float x[kLanes<T>];
+    store(x, v);
+    for (int i = 0; i < kLanes<T>; ++i) narrow_to(x[i], p[i]);
+  }
+}
+template <class T, class S>
+EMBER_INLINE void store_as_n(S* p, Lanes<T> v, int64_t n) {
+  if constexpr (__is_same(T, S)) store_n(p, v, n);
+  else
+    for (int64_t i = 0; i < n && i < kLanes<T>; ++i) narrow_to(v[i], p[i]);
 }
 
 // Interleaves the low (or high) halves of a and b over the whole register; log2(lanes) rounds of it transpose a square.

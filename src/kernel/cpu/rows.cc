@@ -1,0 +1,463 @@
+// Drivers of the row kernels: threads over rows, bands or channels; partial sums over fixed chunks, joined in order.
+#include "kernel/cpu/rows.h"
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+
+#include "base/cpu_features.h"
+#include "base/error.h"
+#include "base/parallel.h"
+#include "kernel/cpu/row_kernels.h"
+#include "kernel/cpu/scratch.h"
+
+namespace ember::cpu {
+
+#define EMBER_ROW_TABLES(isa) \
+  namespace isa { \
+  extern const RowTable<float, float> rows_f32; \
+  extern const RowTable<double, double> rows_f64; \
+  extern const RowTable<Half, float> rows_f16; \
+  extern const RowTable<BFloat16, float> rows_bf16; \
+  }
+EMBER_ROW_TABLES(baseline)
+#if defined(__x86_64__)
+EMBER_ROW_TABLES(avx2)
+EMBER_ROW_TABLES(avx512)
+#define EMBER_PICK(table) \
+  (cpu_isa() == Isa::avx512 ? avx512::table : cpu_isa() == Isa::avx2 ? avx2::table : baseline::table)
+#else
+#define EMBER_PICK(table) baseline::table
+#endif
+#undef EMBER_ROW_TABLES
+
+template <>
+const RowTable<float, float>& row_table() { return EMBER_PICK(rows_f32); }
+template <>
+const RowTable<double, double>& row_table() { return EMBER_PICK(rows_f64); }
+template <>
+const RowTable<Half, float>& row_table() { return EMBER_PICK(rows_f16); }
+template <>
+const RowTable<BFloat16, float>& row_table() { return EMBER_PICK(rows_bf16); }
+
+namespace {
+
+constexpr int64_t kPiece = 1 << 14;   // elements worth a piece of their own
+constexpr int64_t kChunks = 16;       // partial sums over rows are kept for at most so many chunks
+
+int64_t grain_for(int64_t elements) { return std::max<int64_t>(1, kPiece / std::max<int64_t>(1, elements)); }
+
+// Calls f.operator()<S, T>() for a floating dtype.
+template <class F>
+void with_float(const char* name, DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::kFloat32: return f.template operator()<float, float>();
+    case DType::kFloat64: return f.template operator()<double, double>();
+    case DType::kFloat16: return f.template operator()<Half, float>();
+    case DType::kBFloat16: return f.template operator()<BFloat16, float>();
+    default: fail<NotImplementedError>('"', name, "\" not implemented for '", dtype, "': floating dtypes only");
+  }
+}
+
+double value(float x) { return x; }
+double value(double x) { return x; }
+double value(Half x) { return to_float(x); }
+double value(BFloat16 x) { return to_float(x); }
+void assign(float& y, double x) { y = static_cast<float>(x); }
+void assign(double& y, double x) { y = x; }
+void assign(Half& y, double x) { y = to_half(static_cast<float>(x)); }
+void assign(BFloat16& y, double x) { y = to_bfloat16(static_cast<float>(x)); }
+
+// A weight array in the compute type; null stays null.
+template <class S, class T>
+class Wide {
+ public:
+  Wide(const void* source, int64_t n) : memory_(source && !std::is_same_v<S, T> ? n * sizeof(T) : 0) {
+    if constexpr (std::is_same_v<S, T>) {
+      data_ = static_cast<const T*>(source);
+    } else if (source) {
+      for (int64_t i = 0; i < n; ++i) memory_.as<T>()[i] = static_cast<T>(value(static_cast<const S*>(source)[i]));
+      data_ = memory_.as<T>();
+    }
+  }
+  operator const T*() const { return data_; }
+
+ private:
+  Scratch memory_;
+  const T* data_ = nullptr;
+};
+
+// sum over chunk partials [chunks][n] in order, stored as S.
+template <class S, class T>
+void join(const T* partial, int64_t chunks, int64_t n, void* out) {
+  if (!out) return;
+  for (int64_t j = 0; j < n; ++j) {
+    double sum = 0;
+    for (int64_t c = 0; c < chunks; ++c) sum += partial[c * n + j];
+    assign(static_cast<S*>(out)[j], sum);
+  }
+}
+
+// dweight = sum over rows of g * (x - mean) * rstd, dbias = sum of g.
+template <class S, class T>
+void row_params(const RowTable<S, T>& k, const S* g, const S* x, const T* mean, const T* rstd, void* dweight, void* dbias,
+                int64_t rows, int64_t dim) {
+  if (!dweight && !dbias) return;
+  const int64_t chunks = std::clamp<int64_t>(rows * dim / kPiece, 1, std::min(kChunks, std::max<int64_t>(1, rows)));
+  const Scratch memory(2 * chunks * dim * sizeof(T));
+  T *sum_g = memory.as<T>(), *sum_gx = sum_g + chunks * dim;
+  std::fill_n(sum_g, 2 * chunks * dim, T(0));
+  parallel_for(0, chunks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      const int64_t r0 = rows * c / chunks, r1 = rows * (c + 1) / chunks;
+      for (int64_t j = 0; j < dim; j += kBand)
+        k.column_dots_rows(g + r0 * dim + j, x + r0 * dim + j, r1 - r0, dim, std::min(kBand, dim - j),
+                           mean ? mean + r0 : nullptr, rstd + r0, sum_g + c * dim + j, sum_gx + c * dim + j);
+    }
+  });
+  join<S, T>(sum_g, chunks, dim, dbias), join<S, T>(sum_gx, chunks, dim, dweight);
+}
+
+}  // namespace
+
+// ---- softmax -------------------------------------------------------------------------------------------------------
+
+void softmax(DType dtype, const void* x, void* y, int64_t outer, int64_t dim, int64_t inner, bool log) {
+  if (outer * dim * inner == 0) return;
+  with_float("softmax", dtype, [&]<class S, class T>() {
+    const auto& k = row_table<S, T>();
+    const S* from = static_cast<const S*>(x);
+    S* to = static_cast<S*>(y);
+    if (inner == 1) {
+      parallel_for(0, outer, grain_for(dim * 4), [&](int64_t begin, int64_t end) {
+        const Scratch work(std::is_same_v<S, T> ? 0 : dim * sizeof(T));
+        for (int64_t r = begin; r < end; ++r) k.softmax(from + r * dim, to + r * dim, work.as<T>(), dim, log);
+      });
+    } else {
+      const int64_t bands = (inner + kBand - 1) / kBand;
+      parallel_for(0, outer * bands, grain_for(dim * std::min(inner, kBand) * 4), [&](int64_t begin, int64_t end) {
+        for (int64_t b = begin; b < end; ++b) {
+          const int64_t j = b % bands * kBand, at = b / bands * dim * inner + j;
+          k.softmax_columns(from + at, to + at, dim, inner, std::min(kBand, inner - j), log);
+        }
+      });
+    }
+  });
+}
+
+void softmax_backward(DType dtype, const void* y, const void* g, void* dx, int64_t outer, int64_t dim, int64_t inner,
+                      bool log) {
+  if (outer * dim * inner == 0) return;
+  with_float("softmax_backward", dtype, [&]<class S, class T>() {
+    const auto& k = row_table<S, T>();
+    const S *result = static_cast<const S*>(y), *grad = static_cast<const S*>(g);
+    S* to = static_cast<S*>(dx);
+    if (inner == 1) {
+      parallel_for(0, outer, grain_for(dim * 2), [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) k.softmax_backward(result + r * dim, grad + r * dim, to + r * dim, dim, log);
+      });
+    } else {
+      const int64_t bands = (inner + kBand - 1) / kBand;
+      parallel_for(0, outer * bands, grain_for(dim * std::min(inner, kBand) * 2), [&](int64_t begin, int64_t end) {
+        for (int64_t b = begin; b < end; ++b) {
+          const int64_t j = b % bands * kBand, at = b / bands * dim * inner + j;
+          k.softmax_backward_columns(result + at, grad + at, to + at, dim, inner, std::min(kBand, inner - j), log);
+        }
+      });
+    }
+  });
+}
+
+// ---- layer_norm, rms_norm ------------------------------------------------------------------------------------------
+
+void layer_norm(DType dtype, const void* x, const void* weight, const void* bias, double eps, void* y, void* mean,
+                void* rstd, int64_t rows, int64_t dim) {
+  if (dim == 0) return;
+  with_float("layer_norm", dtype, [&]<class S, class T>() {
+    const auto& k = row_table<S, T>();
+    const Scratch ones_memory(bias && !weight ? dim * sizeof(T) : 0);
+    const Wide<S, T> b(bias, dim), given(weight, dim);
+    const T* w = given;
+    if (bias && !weight) std::fill_n(ones_memory.as<T>(), dim, T(1)), w = ones_memory.as<T>();
+    parallel_for(0, rows, grain_for(dim), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        const S* row = static_cast<const S*>(x) + r * dim;
+        const T m = k.sum(row, dim) / static_cast<T>(dim);
+        const T s = 1 / std::sqrt(k.sum_squares(row, dim, m) / static_cast<T>(dim) + static_cast<T>(eps));
+        S* to = static_cast<S*>(y) + r * dim;
+        if (w) k.affine_weighted(row, to, dim, m, s, w, b);
+        else k.affine(row, to, dim, m, s, 0);
+        if (mean) static_cast<T*>(mean)[r] = m;
+        if (rstd) static_cast<T*>(rstd)[r] = s;
+      }
+    });
+  });
+}
+
+void layer_norm_backward(DType dtype, const void* g, const void* x, const void* weight, const void* mean,
+                         const void* rstd, void* dx, void* dweight, void* dbias, int64_t rows, int64_t dim) {
+  with_float("layer_norm_backward", dtype, [&]<class S, class T>() {
+    const auto& k = row_table<S, T>();
+    const Wide<S, T> w(weight, dim);
+    const S *grad = static_cast<const S*>(g), *from = static_cast<const S*>(x);
+    const T *means = static_cast<const T*>(mean), *scales = static_cast<const T*>(rstd);
+    if (dx && dim)
+      parallel_for(0, rows, grain_for(dim), [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+          const S *gr = grad + r * dim, *xr = from + r * dim;
+          const T m = means[r], s = scales[r];
+          T d[2];  // sum of g w, and of g w (x - mean)
+          if (w) k.dots_weighted(gr, xr, w, dim, m, d);
+          else k.dots(gr, xr, dim, m, d);
+          k.combine(gr, xr, w, static_cast<S*>(dx) + r * dim, dim, m, s, -s * s * s * d[1] / static_cast<T>(dim),
+                    -s * d[0] / static_cast<T>(dim));
+        }
+      });
+    row_params<S, T>(k, grad, from, means, scales, dweight, dbias, rows, dim);
+  });
+}
+
+void rms_norm(DType dtype, const void* x, const void* weight, double eps, void* y, void* rstd, int64_t rows, int64_t dim) {
+  if (dim == 0) return;
+  with_float("rms_norm", dtype, [&]<class S, class T>() {
+    const auto& k = row_table<S, T>();
+    const Wide<S, T> w(weight, dim);
+    parallel_for(0, rows, grain_for(dim), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        const S* row = static_cast<const S*>(x) + r * dim;
+        const T s = 1 / std::sqrt(k.sum_squares(row, dim, 0) / static_cast<T>(dim) + static_cast<T>(eps));
+        S* to = static_cast<S*>(y) + r * dim;
+        if (w) k.affine_weighted(row, to, dim, 0, s, w, nullptr);
+        else k.affine(row, to, dim, 0, s, 0);
+        if (rstd) static_cast<T*>(rstd)[r] = s;
+      }
+    });
+  });
+}
+
+void rms_norm_backward(DType dtype, const void* g, const void* x, const void* weight, const void* rstd, void* dx,
+                       void* dweight, int64_t rows, int64_t dim) {
+  with_float("rms_norm_backward", dtype, [&]<class S, class T>() {
+    const auto& k = row_table<S, T>();
+    const Wide<S, T> w(weight, dim);
+    const S *grad = static_cast<const S*>(g), *from = static_cast<const S*>(x);
+    const T* scales = static_cast<const T*>(rstd);
+    if (dx && dim)
+      parallel_for(0, rows, grain_for(dim), [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+          const S *gr = grad + r * dim, *xr = from + r * dim;
+          const T s = scales[r];
+          T d[2];
+          if (w) k.dots_weighted(gr, xr, w, dim, 0, d);
+          else k.dots(gr, xr, dim, 0, d);
+          k.combine(gr, xr, w, static_cast<S*>(dx) + r * dim, dim, 0, s, -s * s * s * d[1] / static_cast<T>(dim), 0);
+        }
+      });
+    row_params<S, T>(k, grad, from, nullptr, scales, dweight, nullptr, rows, dim);
+  });
+}
+
+// ---- group_norm ----------------------------------------------------------------------------------------------------
+
+void group_norm(DType dtype, const void* x, const void* weight, const void* bias, double eps, void* y, void* mean,
+                void* rstd, int64_t n, int64_t channels, int64_t inner, int64_t groups) {
+  const int64_t per = channels / groups, dim = per * inner;
+  if (dim == 0) return;
+  with_float("group_norm", dtype, [&]<class S, class T>() {
+    const auto& k = row_table<S, T>();
+    const Wide<S, T> w(weight, channels), b(bias, channels);
+    parallel_for(0, n * groups, grain_for(dim), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        const S* row = static_cast<const S*>(x) + r * dim;
+        const T m = k.sum(row, dim) / static_cast<T>(dim);
+        const T s = 1 / std::sqrt(k.sum_squares(row, dim, m) / static_cast<T>(dim) + static_cast<T>(eps));
+        for (int64_t j = 0; j < per; ++j) {
+          const int64_t c = r % groups * per + j;
+          k.affine(row + j * inner, static_cast<S*>(y) + r * dim + j * inner, inner, m, w ? s * w[c] : s, b ? b[c] : T(0));
+        }
+        if (mean) static_cast<T*>(mean)[r] = m;
+        if (rstd) static_cast<T*>(rstd)[r] = s;
+      }
+    });
+  });
+}
+
+void group_norm_backward(DType dtype, const void* g, const void* x, const void* weight, const void* mean,
+                         const void* rstd, void* dx, void* dweight, void* dbias, int64_t n, int64_t channels,
+                         int64_t inner, int64_t groups) {
+  const int64_t per = channels / groups, dim = per * inner;
+  with_float("group_norm_backward", dtype, [&]<class S, class T>() {
+    const auto& k = row_table<S, T>();
+    const Wide<S, T> w(weight, channels);
+    const T *means = static_cast<const T*>(mean), *scales = static_cast<const T*>(rstd);
+    const Scratch memory(2 * n * channels * sizeof(T));
+    T* sums = memory.as<T>();  // [n, channels, 2]: sum of g, and of g (x - mean)
+    parallel_for(0, n * groups, grain_for(dim), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        const S *gr = static_cast<const S*>(g) + r * dim, *xr = static_cast<const S*>(x) + r * dim;
+        const T m = means[r], s = scales[r];
+        T dot[2] = {0, 0};
+        for (int64_t j = 0; j < per; ++j) {
+          T* d = sums + 2 * (r * per + j);
+          k.dots(gr + j * inner, xr + j * inner, inner, m, d);
+          const T wc = w ? w[r % groups * per + j] : T(1);
+          dot[0] += wc * d[0], dot[1] += wc * d[1];
+        }
+        if (dx)
+          for (int64_t j = 0; j < per; ++j) {
+            const T wc = w ? w[r % groups * per + j] : T(1);
+            k.combine(gr + j * inner, xr + j * inner, nullptr, static_cast<S*>(dx) + r * dim + j * inner, inner, m, s * wc,
+                      -s * s * s * dot[1] / static_cast<T>(dim), -s * dot[0] / static_cast<T>(dim));
+          }
+      }
+    });
+    for (int64_t c = 0; c < channels; ++c) {
+      double dw = 0, db = 0;
+      for (int64_t i = 0; i < n; ++i) {
+        const T* d = sums + 2 * (i * channels + c);
+        db += d[0], dw += static_cast<double>(d[1]) * scales[i * groups + c / per];
+      }
+      if (dweight) assign(static_cast<S*>(dweight)[c], dw);
+      if (dbias) assign(static_cast<S*>(dbias)[c], db);
+    }
+  });
+}
+
+// ---- batch_norm ----------------------------------------------------------------------------------------------------
+namespace {
+
+// Per-channel sums over [n, channels, inner]. With inner == 1 the channels are columns: bands of them, over fixed chunks
+// of rows. Otherwise each (n, channel) is a row. `columns(row, rows, j, width, out)` adds K sums per column, [K][channels]
+// apart; `row(at, c, out)` gives K sums of one row. total(c, sums) takes the result as doubles.
+template <class T, int K, class Columns, class Row, class Total>
+void channel_sums(int64_t n, int64_t channels, int64_t inner, Columns columns, Row row, Total total) {
+  if (inner == 1) {
+    const int64_t chunks = std::clamp<int64_t>(n * channels / kPiece, 1, std::min(kChunks, std::max<int64_t>(1, n)));
+    const Scratch memory(chunks * K * channels * sizeof(T));
+    T* partial = memory.as<T>();
+    std::fill_n(partial, chunks * K * channels, T(0));
+    parallel_for(0, chunks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t c = begin; c < end; ++c) {
+        const int64_t r0 = n * c / chunks, r1 = n * (c + 1) / chunks;
+        for (int64_t j = 0; j < channels; j += kBand)
+          columns(r0, r1 - r0, j, std::min(kBand, channels - j), partial + c * K * channels + j);
+      }
+    });
+    for (int64_t c = 0; c < channels; ++c) {
+      double sums[K] = {};
+      for (int64_t i = 0; i < chunks; ++i)
+        for (int q = 0; q < K; ++q) sums[q] += partial[(i * K + q) * channels + c];
+      total(c, sums);
+    }
+  } else {
+    parallel_for(0, channels, grain_for(n * inner), [&](int64_t begin, int64_t end) {
+      for (int64_t c = begin; c < end; ++c) {
+        double sums[K] = {};
+        for (int64_t i = 0; i < n; ++i) {
+          T out[K];
+          row((i * channels + c) * inner, c, out);
+          for (int q = 0; q < K; ++q) sums[q] += out[q];
+        }
+        total(c, sums);
+      }
+    });
+  }
+}
+
+}  // namespace
+
+void batch_norm_stats(DType dtype, const void* x, void* mean, void* var, int64_t n, int64_t channels, int64_t inner) {
+  with_float("batch_norm", dtype, [&]<class S, class T>() {
+    const auto& k = row_table<S, T>();
+    const S* from = static_cast<const S*>(x);
+    T *means = static_cast<T*>(mean), *vars = static_cast<T*>(var);
+    const double count = static_cast<double>(n * inner);
+    channel_sums<T, 1>(
+        n, channels, inner,
+        [&](int64_t r, int64_t rows, int64_t j, int64_t width, T* out) {
+          k.column_sums(from + r * channels + j, rows, channels, width, out);
+        },
+        [&](int64_t at, int64_t, T* out) { *out = k.sum(from + at, inner); },
+        [&](int64_t c, const double* sums) { means[c] = static_cast<T>(sums[0] / count); });
+    channel_sums<T, 1>(
+        n, channels, inner,
+        [&](int64_t r, int64_t rows, int64_t j, int64_t width, T* out) {
+          k.column_squares(from + r * channels + j, rows, channels, width, means + j, out);
+        },
+        [&](int64_t at, int64_t c, T* out) { *out = k.sum_squares(from + at, inner, means[c]); },
+        [&](int64_t c, const double* sums) { vars[c] = static_cast<T>(sums[0] / count); });
+  });
+}
+
+void batch_norm_apply(DType dtype, const void* x, const void* mean, const void* rstd, const void* weight,
+                      const void* bias, void* y, int64_t n, int64_t channels, int64_t inner) {
+  with_float("batch_norm", dtype, [&]<class S, class T>() {
+    const auto& k = row_table<S, T>();
+    const Scratch memory(2 * channels * sizeof(T));
+    T *scale = memory.as<T>(), *shift = scale + channels;
+    const T* means = static_cast<const T*>(mean);
+    for (int64_t c = 0; c < channels; ++c) {
+      scale[c] = static_cast<const T*>(rstd)[c] * (weight ? static_cast<T>(value(static_cast<const S*>(weight)[c])) : T(1));
+      shift[c] = bias ? static_cast<T>(value(static_cast<const S*>(bias)[c])) : T(0);
+    }
+    const S* from = static_cast<const S*>(x);
+    S* to = static_cast<S*>(y);
+    if (inner == 1) {
+      parallel_for(0, n, grain_for(channels), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i)
+          k.affine_columns(from + i * channels, to + i * channels, channels, means, scale, shift);
+      });
+    } else {
+      parallel_for(0, n * channels, grain_for(inner), [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+          const int64_t c = r % channels;
+          k.affine(from + r * inner, to + r * inner, inner, means[c], scale[c], shift[c]);
+        }
+      });
+    }
+  });
+}
+
+void batch_norm_backward(DType dtype, const void* g, const void* x, const void* mean, const void* rstd,
+                         const void* weight, bool training, void* dx, void* dweight, void* dbias, int64_t n,
+                         int64_t channels, int64_t inner) {
+  with_float("batch_norm_backward", dtype, [&]<class S, class T>() {
+    const auto& k = row_table<S, T>();
+    const S *grad = static_cast<const S*>(g), *from = static_cast<const S*>(x);
+    const T *means = static_cast<const T*>(mean), *scales = static_cast<const T*>(rstd);
+    const Scratch memory(3 * channels * sizeof(T));  // dx = a g + b (x - mean) + c, by channel
+    T *a = memory.as<T>(), *b = a + channels, *shift = b + channels;
+    const double count = static_cast<double>(n * inner);
+    channel_sums<T, 2>(
+        n, channels, inner,
+        [&](int64_t r, int64_t rows, int64_t j, int64_t width, T* out) {
+          k.column_dots(grad + r * channels + j, from + r * channels + j, rows, channels, width, means + j, out, out + channels);
+        },
+        [&](int64_t at, int64_t c, T* out) { k.dots(grad + at, from + at, inner, means[c], out); },
+        [&](int64_t c, const double* sums) {
+          const double s = scales[c], ws = weight ? s * value(static_cast<const S*>(weight)[c]) : s;
+          a[c] = static_cast<T>(ws);
+          b[c] = training ? static_cast<T>(-ws * s * s * sums[1] / count) : T(0);
+          shift[c] = training ? static_cast<T>(-ws * sums[0] / count) : T(0);
+          if (dweight) assign(static_cast<S*>(dweight)[c], sums[1] * s);
+          if (dbias) assign(static_cast<S*>(dbias)[c], sums[0]);
+        });
+    if (!dx) return;
+    S* to = static_cast<S*>(dx);
+    if (inner == 1) {
+      parallel_for(0, n, grain_for(channels), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i)
+          k.combine_columns(grad + i * channels, from + i * channels, to + i * channels, channels, means, a, b, shift);
+      });
+    } else {
+      parallel_for(0, n * channels, grain_for(inner), [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+          const int64_t c = r % channels;
+          k.combine(grad + r * inner, from + r * inner, nullptr, to + r * inner, inner, means[c], a[c], b[c], shift[c]);
+        }
+      });
+    }
+  });
+}
+
+}  // namespace ember::cpu
