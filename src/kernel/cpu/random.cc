@@ -236,11 +236,16 @@ void uniform(Generator& generator, DType dtype, void* out, int64_t n, double fro
       } else {
         kernels.uniform_f32(words, tile, count, static_cast<float>(from), static_cast<float>(to));
       }
-      if constexpr (is_narrow<T>) {  // the narrow type may round to `to` as well
-        C low = load(cast<T>(from)), high = load(cast<T>(to));
-        for (int64_t i = 0; i < count; ++i) tile[i] = load(cast<T>(tile[i])) == high ? low : tile[i];
-      }
     });
+    if constexpr (is_narrow<T>) {  // rounding to the narrow type can reach `to` as well, or -0 where `to` is 0
+      T* data = static_cast<T*>(out);
+      const T low = cast<T>(from), high = cast<T>(to);
+      const bool zero = (high.bits & 0x7fff) == 0;
+      for (int64_t i = 0; i < n; ++i) {
+        uint16_t bits = data[i].bits;
+        if (bits == high.bits || (zero && (bits & 0x7fff) == 0)) data[i] = low;
+      }
+    }
   });
 }
 
