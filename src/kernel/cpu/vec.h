@@ -572,11 +572,11 @@ EMBER_INLINE Vec<T> max(Vec<T> a, Vec<T> b) {
 }
 template <class T>
 EMBER_INLINE Vec<T> fmin(Vec<T> a, Vec<T> b) {
-  return select(b != b, a, raw_min(a, b));
+  return select(a != a, b, raw_min(b, a));
 }
 template <class T>
 EMBER_INLINE Vec<T> fmax(Vec<T> a, Vec<T> b) {
-  return select(b != b, a, raw_max(a, b));
+  return select(a != a, b, raw_max(b, a));
 }
 
 // -1, 0 or 1; 0 for NaN, as torch.sign.
