@@ -269,7 +269,7 @@ TEST(random_kernels_agree_across_instruction_sets) {
   struct Out {
     std::vector<uint32_t> state = std::vector<uint32_t>(624), tempered = state,
                           quotients = std::vector<uint32_t>(2 * n);
-    std::vector<float> uniform = std::vector<float>(n), normal = uniform;
+    std::vector<float> uniform = std::vector<float>(n), normal = uniform, exponential = uniform;
     std::vector<double> wide = std::vector<double>(n);
     std::vector<uint8_t> mask = std::vector<uint8_t>(n);
     bool operator==(const Out&) const = default;
@@ -282,6 +282,7 @@ TEST(random_kernels_agree_across_instruction_sets) {
     k.uniform_f32(words.data(), o.uniform.data(), n, -1.5f, 2.25f);
     k.uniform_f64(words.data(), o.wide.data(), n, -1.5, 2.25);
     k.normal_f32(words.data(), o.normal.data(), n / 16, 0, 1);
+    k.exponential_f32(words.data(), o.exponential.data(), n, -0.5);
     k.below(words.data(), o.mask.data(), n, int64_t{1} << 51);
     k.remainder(words.data(), o.quotients.data(), n, 1000);
     k.remainder_down(words.data(), o.quotients.data() + n, n, n + 2);

@@ -411,8 +411,14 @@ void exponential(Generator& generator, DType dtype, void* out, int64_t n, double
   EMBER_CHECK(rate > 0, "exponential_ expects lambda > 0.0, but found lambda=", rate);
   visit_floating("exponential_", dtype, [&]<class T>(T) {
     Lock lock(generator.mutex());
-    fill<T>(generator, out, n, 2, kCostly,
-            [scale = -1 / rate](const uint32_t* w) { return scale * std::log1p(-uniform53(w)); });
+    const double scale = -1 / rate;
+    if constexpr (std::is_same_v<T, double>) {  // libm's digits, as PyTorch's; narrower types cannot tell
+      fill<T>(generator, out, n, 2, kCostly, [scale](const uint32_t* w) { return scale * std::log1p(-uniform53(w)); });
+    } else {
+      fill_tiles<T, float>(generator, out, n, 2, [scale](const uint32_t* words, float* tile, int64_t count) {
+        random_kernels().exponential_f32(words, tile, count, scale);
+      });
+    }
   });
 }
 

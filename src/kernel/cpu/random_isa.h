@@ -16,6 +16,8 @@ struct RandomKernels {
   void (*uniform_f64)(const uint32_t* words, double* out, int64_t n, double from, double to);
   // Box-Muller on blocks of 16 words: word j gives the radius and word j + 8 the angle of outputs j and j + 8.
   void (*normal_f32)(const uint32_t* words, float* out, int64_t blocks, float mean, float std);
+  // scale * log(1 - u), u of 53 bits.
+  void (*exponential_f32)(const uint32_t* words, float* out, int64_t n, double scale);
   // Whether the pair's low 53 bits are below `limit`.
   void (*below)(const uint32_t* words, uint8_t* out, int64_t n, int64_t limit);
   // word % divisor, and word k % (divisor - k), for divisors in [2, 2^31).

@@ -2,6 +2,7 @@
 // The logarithm, sine and cosine are Cephes' single-precision ones (S. Moshier), with a fused multiply-add at each step
 // in the order that PyTorch's AVX2 build ends up with: so float normals equal that build's bit for bit.
 #include "kernel/cpu/random_isa.h"
+#include "kernel/cpu/vec_math.h"
 #include "tensor/generator.h"
 
 namespace ember::cpu::EMBER_ISA {
@@ -110,6 +111,19 @@ void normal_f32(const uint32_t* words, float* out, int64_t blocks, float mean, f
   }
 }
 
+// 1 - u is exact, so its logarithm is log1p(-u) and free of cancellation; in double, because that is what is rounded.
+void exponential_f32(const uint32_t* words, float* out, int64_t n, double scale) {
+  constexpr int kTile = 256, kLanes = Vec<double>::kLanes;
+  double tile[kTile];
+  for (; n > 0; n -= kTile, words += 2 * kTile, out += kTile) {
+    int count = n < kTile ? static_cast<int>(n) : kTile;
+    uniform_f64(words, tile, count, 1, 0);
+    for (int i = count; i % kLanes != 0; ++i) tile[i] = 1;
+    for (int i = 0; i < count; i += kLanes) (log(Vec<double>::load(tile + i)) * scale).store(tile + i);
+    for (int i = 0; i < count; ++i) out[i] = static_cast<float>(tile[i]);
+  }
+}
+
 void below(const uint32_t* words, uint8_t* out, int64_t n, int64_t limit) {
   for (int64_t i = 0; i < n; ++i) {
     int64_t high = words[2 * i] & 0x1fffff;
@@ -136,7 +150,7 @@ void remainder_down(const uint32_t* words, uint32_t* out, int64_t n, uint32_t di
 }  // namespace
 
 extern const RandomKernels kRandomKernels;
-const RandomKernels kRandomKernels = {renew,      temper, uniform_f32, uniform_f64,
-                                      normal_f32, below,  remainder,   remainder_down};
+const RandomKernels kRandomKernels = {renew,           temper, uniform_f32, uniform_f64,   normal_f32,
+                                      exponential_f32, below,  remainder,   remainder_down};
 
 }  // namespace ember::cpu::EMBER_ISA
