@@ -149,14 +149,16 @@ def plot(results, path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    rows = [(name, row["ratio"]) for name, row in results.items() if "ratio" in row][::-1]
     groups = list(dict.fromkeys(case.group for case in CASES.values()))
+    rows = [(name, row["ratio"]) for name, row in results.items() if "ratio" in row]
+    rows.sort(key=lambda row: groups.index(CASES[row[0]].group), reverse=True)
     colours = [plt.cm.tab10(groups.index(CASES[name].group) % 10) for name, _ in rows]
     figure, axes = plt.subplots(figsize=(9, 1 + 0.2 * len(rows)), layout="constrained")
     axes.barh([name for name, _ in rows], [ratio - 1 for _, ratio in rows], left=1, color=colours)
     axes.axvline(1, color="black", linewidth=1)
     axes.set(xscale="log", xlabel="times as fast as PyTorch", title="Ember against PyTorch")
     axes.tick_params(axis="y", labelsize=7)
+    axes.margins(y=0.005)
     figure.savefig(path, dpi=110)
 
 
