@@ -99,19 +99,47 @@ EMBER_INLINE Vec<T> ldexp(Vec<T> x, Vec<T> n) {
 #endif
 }
 
-// The two halves of a float vector as doubles, and back: rare float functions take double's road.
+// The two halves of a float vector as doubles, and back: some float functions take double's road.
 EMBER_INLINE Pair<double> widen(Vec<float> x) {
-  Raw<float, Vec<double>::kLanes> half[2];
-  std::memcpy(half, &x.v, sizeof(half));
-  return {Vec<double>(__builtin_convertvector(half[0], Raw<double>)),
-          Vec<double>(__builtin_convertvector(half[1], Raw<double>))};
+#if defined(__AVX512F__)
+  return {Vec<double>((Raw<double>)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)x.v))),
+          Vec<double>((Raw<double>)_mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)x.v, 1)))};
+#elif defined(__AVX2__)
+  return {Vec<double>((Raw<double>)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)x.v))),
+          Vec<double>((Raw<double>)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)x.v, 1)))};
+#elif defined(__SSE2__)
+  return {Vec<double>((Raw<double>)_mm_cvtps_pd((__m128)x.v)),
+          Vec<double>((Raw<double>)_mm_cvtps_pd(_mm_movehl_ps((__m128)x.v, (__m128)x.v)))};
+#else
+  Pair<double> r;
+  for (int i = 0; i < Vec<double>::kLanes; ++i) {
+    r.hi.v[i] = x.v[i];
+    r.lo.v[i] = x.v[i + Vec<double>::kLanes];
+  }
+  return r;
+#endif
 }
 EMBER_INLINE Vec<float> narrow(Vec<double> a, Vec<double> b) {
-  using Half = Raw<float, Vec<double>::kLanes>;
-  const Half half[2] = {__builtin_convertvector(a.v, Half), __builtin_convertvector(b.v, Half)};
+#if defined(__AVX512F__)
+  const __m512 low = _mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)a.v));
+  return Vec<float>((Raw<float>)_mm512_insertf32x8(low, _mm512_cvtpd_ps((__m512d)b.v), 1));
+#elif defined(__AVX2__)
+  return Vec<float>((Raw<float>)_mm256_set_m128(_mm256_cvtpd_ps((__m256d)b.v), _mm256_cvtpd_ps((__m256d)a.v)));
+#elif defined(__SSE2__)
+  return Vec<float>((Raw<float>)_mm_movelh_ps(_mm_cvtpd_ps((__m128d)a.v), _mm_cvtpd_ps((__m128d)b.v)));
+#else
   Vec<float> r;
-  std::memcpy(&r.v, half, sizeof(half));
+  for (int i = 0; i < Vec<double>::kLanes; ++i) {
+    r.v[i] = static_cast<float>(a.v[i]);
+    r.v[i + Vec<double>::kLanes] = static_cast<float>(b.v[i]);
+  }
   return r;
+#endif
+}
+template <class F>
+EMBER_INLINE Vec<float> in_double(Vec<float> x, F f) {
+  const Pair<double> wide = widen(x);
+  return narrow(f(wide.hi), f(wide.lo));
 }
 
 // ---- Exponentials --------------------------------------------------------------------------------------------------
@@ -141,16 +169,16 @@ EMBER_INLINE ExpParts<T> exp_parts(Vec<T> x, Vec<T> more) {
 }
 
 // exp(x) * 2^shift: nothing overflows before the result does.
-template <class T>
-EMBER_INLINE Vec<T> exp_shifted(Vec<T> x, T shift) {
+template <int shift, class T>
+EMBER_INLINE Vec<T> exp_shifted(Vec<T> x) {
   x = raw_max(Vec<T>(pick<T>(-105, -746)), raw_min(Vec<T>(pick<T>(90, 711)), x));  // NaN stays: it is the second
   const ExpParts<T> e = exp_parts(x);
   const Pair<T> sum = fast_two_sum(Vec<T>(1), e.r);
-  return ldexp(sum.hi + (sum.lo + e.q), e.n + shift);
+  return ldexp(sum.hi + (sum.lo + e.q), shift == 0 ? e.n : e.n + shift);
 }
 template <class T>
 EMBER_INLINE Vec<T> exp(Vec<T> x) {
-  return exp_shifted(x, T(0));
+  return exp_shifted<0>(x);
 }
 
 template <class T>
@@ -185,12 +213,12 @@ EMBER_INLINE Vec<T> tanh(Vec<T> x) {
 
 template <class T>
 EMBER_INLINE Vec<T> sinh(Vec<T> x) {
-  const Vec<T> a = abs(x), z = a * a, h = exp_shifted(a, T(-1));
+  const Vec<T> a = abs(x), z = a * a, h = exp_shifted<-1>(a);
   return copysign(select(a < 1, fma(a * z, poly<Coef<T>::sinh>(z), a), h - T(0.25) / h), x);
 }
 template <class T>
 EMBER_INLINE Vec<T> cosh(Vec<T> x) {
-  const Vec<T> h = exp_shifted(abs(x), T(-1));
+  const Vec<T> h = exp_shifted<-1>(abs(x));
   return h + T(0.25) / h;
 }
 
@@ -340,27 +368,15 @@ inline __attribute__((noinline)) void reduce_huge(double x, double* n, double* h
   *lo = error - (*hi - product);
 }
 
-// a = n pi/2 + hi + lo, |hi| <= pi/4, for a >= 0.
+// a = n pi/2 + hi + lo, |hi| <= pi/4 and a little, for 0 <= a < kFarAngle.
 template <class T>
 struct Turned {
   Vec<T> n, hi, lo;
 };
-
 inline constexpr double kHalfPi1 = 0x1.921fb544p+0, kHalfPi2 = 0x1.0b4611a6p-34, kHalfPi3 = 0x1.3198a2e0p-69,
                         kHalfPi4 = 0x1.b839a252049c1p-104;  // the first three have 33 bits: n times them is exact
-inline constexpr double kHugeAngle = 0x1p19;
-
-inline __attribute__((noinline)) Turned<double> turn_huge(Vec<double> a, Turned<double> t) {
-  for (int i = 0; i < Vec<double>::kLanes; ++i) {
-    if (!(a.v[i] >= kHugeAngle)) continue;
-    double n, hi, lo;
-    reduce_huge(a.v[i], &n, &hi, &lo);
-    t.n.v[i] = n;
-    t.hi.v[i] = hi;
-    t.lo.v[i] = lo;
-  }
-  return t;
-}
+template <class T>
+inline constexpr T kFarAngle = pick<T>(kHasFma ? 0x1p14f : 0x1p19f, 0x1p19);
 
 EMBER_INLINE Turned<double> turn(Vec<double> a) {
   const Vec<double> n = nearest(a * 0.6366197723675814);
@@ -368,20 +384,37 @@ EMBER_INLINE Turned<double> turn(Vec<double> a) {
   const Pair<double> second = two_sum(first, -(n * kHalfPi2));
   const Pair<double> third = two_sum(second.hi, -(n * kHalfPi3));
   const Pair<double> r = fast_two_sum(third.hi, (second.lo + third.lo) - n * kHalfPi4);
-  Turned<double> t{n, r.hi, r.lo};
-  if (__builtin_expect(any(a >= kHugeAngle), 0)) t = turn_huge(a, t);
-  return t;
+  return {n, r.hi, r.lo};
 }
 // A float's angle in double, where two constants are enough.
 EMBER_INLINE Turned<double> turn_float(Vec<double> a) {
   const Vec<double> n = nearest(a * 0.6366197723675814);
-  const Turned<double> t{n, (a - n * kHalfPi1) - n * (kHalfPi2 + kHalfPi3), Vec<double>(0)};
-  return __builtin_expect(any(a >= kHugeAngle), 0) ? turn_huge(a, t) : t;
+  return {n, (a - n * kHalfPi1) - n * (kHalfPi2 + kHalfPi3), Vec<double>(0)};
 }
 EMBER_INLINE Turned<float> turn(Vec<float> a) {
-  const Pair<double> wide = widen(a);
-  const Turned<double> s = turn_float(wide.hi), t = turn_float(wide.lo);
-  return {narrow(s.n, t.n), narrow(s.hi, t.hi), Vec<float>(0)};
+  if constexpr (kHasFma) {
+    constexpr float k1 = 0x1.921fb6p+0f, k2 = -0x1.777a5cp-25f, k3 = -0x1.ee59dap-50f;
+    const Vec<float> n = nearest(a * 0.63661977f), t = fma(n, Vec<float>(-k1), a);
+    const Vec<float> hi = fma(n, Vec<float>(-k2), t), lo = fma(n, Vec<float>(-k2), t - hi);
+    return {n, hi, fma(n, Vec<float>(-k3), lo)};
+  } else {
+    const Pair<double> wide = widen(a);
+    const Turned<double> s = turn_float(wide.hi), t = turn_float(wide.lo);
+    return {narrow(s.n, t.n), narrow(s.hi, t.hi), Vec<float>(0)};
+  }
+}
+inline __attribute__((noinline)) Turned<double> turn_any(Vec<double> a) {
+  Turned<double> t = turn(a);
+  for (int i = 0; i < Vec<double>::kLanes; ++i) {
+    if (a.v[i] >= kFarAngle<double>) {
+      double n, hi, lo;
+      reduce_huge(a.v[i], &n, &hi, &lo);
+      t.n.v[i] = n;
+      t.hi.v[i] = hi;
+      t.lo.v[i] = lo;
+    }
+  }
+  return t;
 }
 
 // sin and cos of hi + lo, |hi| <= pi/4, to the precision of C's polynomials.
@@ -404,27 +437,17 @@ template <class T>
 EMBER_INLINE Mask<T> is_odd(Vec<UInt<T>> q) {
   return mask_cast<T>((q & 1) != 0);
 }
-
-// The sine at t turned by `quarters` more, its sign flipped where `flip` has the sign bit.
 template <class T>
-EMBER_INLINE Vec<T> sin_turned(Turned<T> t, int quarters, Vec<UInt<T>> flip) {
-  const Vec<UInt<T>> q = quarter(t) + quarters;
+EMBER_INLINE Vec<T> flip_sign(Vec<T> x, Vec<UInt<T>> by) {
+  return bits_as<T>(bits_as<UInt<T>>(x) ^ (by & kSignBit<UInt<T>>));
+}
+
+// The sine, turned by `quarters` more, of the angle that was taken apart.
+template <int quarters, class T>
+EMBER_INLINE Vec<T> sin_turned(Turned<T> t) {
+  const Vec<UInt<T>> q = quarters == 0 ? quarter(t) : quarter(t) + quarters;
   const Vec<T> r = select(is_odd<T>(q), cos_near<Coef<T>>(t.hi, t.lo), sin_near<Coef<T>>(t.hi, t.lo));
-  const Vec<UInt<T>> sign((q.v & 2) << (kMantissa<T> == 23 ? 30 : 62));
-  return bits_as<T>(bits_as<UInt<T>>(r) ^ sign ^ flip);
-}
-template <class T>
-EMBER_INLINE Vec<UInt<T>> sign_bits(Vec<T> x) {
-  return bits_as<UInt<T>>(x) & kSignBit<UInt<T>>;
-}
-
-template <class T>
-EMBER_INLINE Vec<T> sin(Vec<T> x) {
-  return sin_turned(turn(abs(x)), 0, sign_bits(x));
-}
-template <class T>
-EMBER_INLINE Vec<T> cos(Vec<T> x) {
-  return sin_turned(turn(abs(x)), 1, Vec<UInt<T>>(0));
+  return flip_sign(r, Vec<UInt<T>>(q.v << (kMantissa<T> == 23 ? 30 : 62)));
 }
 template <class C>
 EMBER_INLINE Vec<double> tan_turned(Turned<double> t) {
@@ -432,14 +455,44 @@ EMBER_INLINE Vec<double> tan_turned(Turned<double> t) {
   const Mask<double> odd = is_odd<double>(quarter(t));
   return select(odd, -c, s) / select(odd, s, c);
 }
+
+// sin, cos and tan of |x| where a lane is far out: functions of their own, so that the loops stay light.
+template <int quarters>
+inline __attribute__((noinline)) Vec<double> sin_far(Vec<double> x) {
+  return sin_turned<quarters>(turn_any(abs(x)));
+}
+template <int quarters>
+inline __attribute__((noinline)) Vec<float> sin_far(Vec<float> x) {
+  return in_double(x, [](Vec<double> v) { return sin_far<quarters>(v); });
+}
+inline __attribute__((noinline)) Vec<double> tan_far(Vec<double> x) {
+  return tan_turned<Coef<double>>(turn_any(abs(x)));
+}
+
+template <int quarters, class T>
+EMBER_INLINE Vec<T> sin_of_abs(Vec<T> x) {
+  const Vec<T> a = abs(x);
+  if (__builtin_expect(any(a >= kFarAngle<T>), 0)) return sin_far<quarters>(x);
+  return sin_turned<quarters>(turn(a));
+}
+template <class T>
+EMBER_INLINE Vec<T> sin(Vec<T> x) {
+  return flip_sign(sin_of_abs<0>(x), bits_as<UInt<T>>(x));
+}
+template <class T>
+EMBER_INLINE Vec<T> cos(Vec<T> x) {
+  return sin_of_abs<1>(x);
+}
 EMBER_INLINE Vec<double> tan(Vec<double> x) {
-  return bits_as<double>(bits_as<uint64_t>(tan_turned<Coef<double>>(turn(abs(x)))) ^ sign_bits(x));
+  const Vec<double> a = abs(x);
+  const bool far = __builtin_expect(any(a >= kFarAngle<double>), 0);
+  return flip_sign(far ? tan_far(x) : tan_turned<Coef<double>>(turn(a)), bits_as<uint64_t>(x));
 }
 EMBER_INLINE Vec<float> tan(Vec<float> x) {  // a quotient of floats would lose 2 ulp
-  const Pair<double> wide = widen(abs(x));
+  const bool far = __builtin_expect(any(abs(x) >= 0x1p19f), 0);
   const Vec<float> r =
-      narrow(tan_turned<Coef<float>>(turn_float(wide.hi)), tan_turned<Coef<float>>(turn_float(wide.lo)));
-  return bits_as<float>(bits_as<uint32_t>(r) ^ sign_bits(x));
+      in_double(abs(x), [=](Vec<double> a) { return far ? tan_far(a) : tan_turned<Coef<float>>(turn_float(a)); });
+  return flip_sign(r, bits_as<uint32_t>(x));
 }
 
 // ---- Their inverses ------------------------------------------------------------------------------------------------

@@ -9,12 +9,6 @@ namespace ember::cpu::EMBER_ISA {
 
 #define EMBER_HEAVY inline __attribute__((noinline))
 
-template <class F>
-EMBER_INLINE Vec<float> in_double(Vec<float> x, F f) {
-  const Pair<double> wide = widen(x);
-  return narrow(f(wide.hi), f(wide.lo));
-}
-
 // ---- The error function --------------------------------------------------------------------------------------------
 
 // erf(a) for 0 <= a < 0.9.
