@@ -226,12 +226,12 @@ TEST(masks_are_pytorchs) {
   expect(F64{0, 0, 0, 0, 0, 0, 1, 0, 1, 1, 1, 1}, 0,
          [&](Generator& g, void* out, int64_t n) { bernoulli(g, DType::kFloat64, out, n, DType::kFloat64, wide); });
   float x[10];
-  uint8_t mask[10];
+  bool mask[10];
   for (int i = 0; i < 10; ++i) x[i] = static_cast<float>(i + 1);
   F32 kept = {0x1.aaaaaap+0f, 0x1.aaaaaap+1f, 0, 0, 0x1.0aaaaap+3f, 0, 0x1.755554p+3f, 0, 0x1.ep+3f, 0x1.0aaaaap+4f};
   expect(kept, 0,
          [&](Generator& g, void* out, int64_t n) { kernel::dropout(g, DType::kFloat32, x, out, mask, n, 0.4); });
-  for (int i = 0; i < 10; ++i) CHECK_EQ(mask[i] != 0, kept[static_cast<size_t>(i)] != 0);
+  for (int i = 0; i < 10; ++i) CHECK_EQ(mask[i], kept[static_cast<size_t>(i)] != 0);
   CHECK_THROWS(bernoulli(*default_generator(), DType::kBool, mask, 1, 1.5), "bernoulli_ expects p to be in [0, 1]");
 }
 
@@ -283,7 +283,7 @@ TEST(random_kernels_agree_across_instruction_sets) {
     k.uniform_f64(words.data(), o.wide.data(), n, -1.5, 2.25);
     k.normal_f32(words.data(), o.normal.data(), n / 16, 0, 1);
     k.exponential_f32(words.data(), o.exponential.data(), n, -0.5);
-    k.below(words.data(), o.mask.data(), n, int64_t{1} << 51);
+    k.below(words.data(), reinterpret_cast<bool*>(o.mask.data()), n, int64_t{1} << 51);
     k.remainder(words.data(), o.quotients.data(), n, 1000);
     k.remainder_down(words.data(), o.quotients.data() + n, n, n + 2);
     return o;

@@ -346,8 +346,8 @@ void bernoulli(Generator& generator, DType dtype, void* out, int64_t n, double p
   EMBER_CHECK(0 <= p && p <= 1, "bernoulli_ expects p to be in [0, 1], but got p=", p);
   visit_real("bernoulli_", dtype, [&]<class T>(T) {
     Lock lock(generator.mutex());
-    fill_tiles<T, uint8_t>(generator, out, n, 2, [limit = limit53(p)](const uint32_t* words, uint8_t* tile, int64_t m) {
-      random_kernels().below(words, tile, m, limit);
+    fill_tiles<T, bool>(generator, out, n, 2, [limit = limit53(p)](const uint32_t* words, bool* tile, int64_t count) {
+      random_kernels().below(words, tile, count, limit);
     });
   });
 }
@@ -379,7 +379,7 @@ void bernoulli(Generator& generator, DType dtype, void* out, int64_t n, DType p_
   });
 }
 
-void dropout(Generator& generator, DType dtype, const void* x, void* out, uint8_t* mask, int64_t n, double p) {
+void dropout(Generator& generator, DType dtype, const void* x, void* out, bool* mask, int64_t n, double p) {
   EMBER_CHECK(0 <= p && p <= 1, "dropout probability has to be between 0 and 1, but got ", p);
   if (is_complex(dtype)) fail<NotImplementedError>("dropout: not implemented for ", dtype);
   visit_floating("dropout", dtype, [&]<class T>(T) {
@@ -392,15 +392,15 @@ void dropout(Generator& generator, DType dtype, const void* x, void* out, uint8_
       return;
     }
     // The mask's elements are 0 and 1 / (1 - p) of x's dtype; a dropped inf or nan is nan.
-    const C factor[2] = {C{0}, load(cast<T>(C{1} / static_cast<C>(1 - p)))};
+    const C scale = load(cast<T>(C{1} / static_cast<C>(1 - p)));
     Lock lock(generator.mutex());
     stream(generator, n, 2, kCheap, [&](const uint32_t* words, int64_t first, int64_t count) {
       constexpr int64_t kTile = 1024;
-      uint8_t kept[kTile];
+      bool kept[kTile];
       for (int64_t i = 0; i < count; i += kTile) {
         int64_t m = std::min(kTile, count - i), at = first + i;
         random_kernels().below(words + 2 * i, kept, m, limit53(1 - p));
-        for (int64_t j = 0; j < m; ++j) data[at + j] = cast<T>(load(in[at + j]) * (kept[j] ? factor[1] : factor[0]));
+        for (int64_t j = 0; j < m; ++j) data[at + j] = cast<T>(load(in[at + j]) * (static_cast<C>(kept[j]) * scale));
         if (mask) std::memcpy(mask + at, kept, static_cast<size_t>(m));
       }
     });

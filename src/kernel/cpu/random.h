@@ -47,8 +47,8 @@ EMBER_API void randperm(Generator&, DType, void* out, int64_t n);
 
 EMBER_API void bernoulli(Generator&, DType, void* out, int64_t n, double p);
 EMBER_API void bernoulli(Generator&, DType, void* out, int64_t n, DType p_dtype, const void* p);
-// out = x * mask / (1 - p) in x's dtype, mask (bytes, 1 = kept) drawn as bernoulli(1 - p); `mask` may be null.
-EMBER_API void dropout(Generator&, DType, const void* x, void* out, uint8_t* mask, int64_t n, double p);
+// out = x * mask / (1 - p) in x's dtype, mask (true: kept) drawn as bernoulli(1 - p); `mask` may be null.
+EMBER_API void dropout(Generator&, DType, const void* x, void* out, bool* mask, int64_t n, double p);
 
 EMBER_API void exponential(Generator&, DType, void* out, int64_t n, double rate);
 EMBER_API void geometric(Generator&, DType, void* out, int64_t n, double p);

@@ -19,7 +19,7 @@ struct RandomKernels {
   // scale * log(1 - u), u of 53 bits.
   void (*exponential_f32)(const uint32_t* words, float* out, int64_t n, double scale);
   // Whether the pair's low 53 bits are below `limit`.
-  void (*below)(const uint32_t* words, uint8_t* out, int64_t n, int64_t limit);
+  void (*below)(const uint32_t* words, bool* out, int64_t n, int64_t limit);
   // word % divisor, and word k % (divisor - k), for divisors in [2, 2^31).
   void (*remainder)(const uint32_t* words, uint32_t* out, int64_t n, uint32_t divisor);
   void (*remainder_down)(const uint32_t* words, uint32_t* out, int64_t n, uint32_t divisor);

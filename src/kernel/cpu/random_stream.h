@@ -34,10 +34,14 @@ inline constexpr bool is_narrow = std::is_same_v<T, Half> || std::is_same_v<T, B
 template <class T>
 using compute_t = std::conditional_t<is_narrow<T>, float, T>;
 
-// To and from storage; numbers reach the narrow floats through float, as everywhere.
+// To and from storage; numbers reach the narrow floats through float, as everywhere. Truths take a shortcut: masks are
+// the commonest fill.
 template <class T, class From>
 T cast(From value) {
-  if constexpr (std::is_same_v<T, Half>) {
+  if constexpr (is_narrow<T> && std::is_same_v<From, bool>) {
+    constexpr unsigned kOne = std::is_same_v<T, Half> ? 0x3c00 : 0x3f80;
+    return {static_cast<uint16_t>(-static_cast<unsigned>(value) & kOne)};  // a branch would mispredict
+  } else if constexpr (std::is_same_v<T, Half>) {
     return to_half(static_cast<float>(value));
   } else if constexpr (std::is_same_v<T, BFloat16>) {
     return to_bfloat16(static_cast<float>(value));

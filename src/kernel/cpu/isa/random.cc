@@ -124,7 +124,7 @@ void exponential_f32(const uint32_t* words, float* out, int64_t n, double scale)
   }
 }
 
-void below(const uint32_t* words, uint8_t* out, int64_t n, int64_t limit) {
+void below(const uint32_t* words, bool* out, int64_t n, int64_t limit) {
   for (int64_t i = 0; i < n; ++i) {
     int64_t high = words[2 * i] & 0x1fffff;
     out[i] = (high << 32 | words[2 * i + 1]) < limit;
