@@ -59,8 +59,6 @@ def test_ledger_counts_code_and_comment(tree):
     done = run("ledger", tree({"src/base/x.cc": "// X.\n\nint x;\nint y;\nint z;\n"}))
     rows = [line.split() for line in done.stdout.splitlines() if line.startswith("src/base")]
     assert [row[1:4] for row in rows] == [["1", "3", "25%"]]
-        ["1", "3", "25%"]
-    ]
 
 
 @pytest.mark.skipif(not shutil.which("g++") or not shutil.which("nm"), reason="needs g++ and nm")
