@@ -78,7 +78,10 @@ struct Rule<F> {
     return [&]<size_t... I>(std::index_sequence<I...>)->R { return F(args[I].template get<A>()...); }
     (std::index_sequence_for<A...>());
   }
-  static void results(const Value* args, Value* out) { put(out, apply(args)); }
+  static void results(const Value* args, [[maybe_unused]] Value* out) {
+    if constexpr (std::is_void_v<R>) apply(args);
+    else put(out, apply(args));
+  }
   static void metas(const Value* args, std::vector<Meta>& out) { put(out, apply(args)); }
   static void one_view(const Value* args, View& out) { out = apply(args); }
   static void many_views(const Value* args, std::vector<View>& out) { out = apply(args); }

@@ -112,7 +112,7 @@ class Adagrad(Optimizer):
             if group["differentiable"]:
                 self._with_ops(group, params, grads)
                 continue
-            ember._C.ops._adagrad_step_(
+            ember._C.ops._adagrad_step(
                 params,
                 grads,
                 sums,

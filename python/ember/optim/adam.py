@@ -132,7 +132,7 @@ class Adam(Optimizer):
                 self._with_ops(group, params, grads)
                 continue
             beta1, beta2 = group["betas"]
-            ember._C.ops._adam_step_(
+            ember._C.ops._adam_step(
                 params,
                 grads,
                 exp_avgs,

@@ -117,7 +117,7 @@ class RMSprop(Optimizer):
                 self._with_ops(group, params, grads)
                 continue
             lists = dict(zip(names, buffers))
-            ember._C.ops._rmsprop_step_(
+            ember._C.ops._rmsprop_step(
                 params,
                 grads,
                 lists["square_avg"],

@@ -123,7 +123,7 @@ class SGD(Optimizer):
 
     @staticmethod
     def _fused(group, params, grads, buffers, first):
-        ember._C.ops._sgd_step_(
+        ember._C.ops._sgd_step(
             params,
             grads,
             buffers,
