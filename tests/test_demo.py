@@ -66,3 +66,12 @@ def test_info(capsys):
     assert main(["info"]) == 0
     said = capsys.readouterr().out
     assert ember.__version__ in said and numpy.__version__ in said
+
+
+def test_the_readme_program_runs(capsys):
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    program = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    exec(program, {})
+    exec(program.replace("ember", "torch"), {})
+    ours, theirs = map(float, capsys.readouterr().out.split())
+    assert 0 < theirs < 0.03 and ours == pytest.approx(theirs, rel=0.2)
