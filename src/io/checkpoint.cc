@@ -184,14 +184,13 @@ void write_archive(Sink& sink, std::string_view pickle, const std::vector<Storag
 }
 
 int64_t CheckpointBuilder::add_storage(const Ptr<Storage>& storage, DType dtype) {
-  auto seen = std::find(storages_.begin(), storages_.end(), storage);
-  auto index = seen - storages_.begin();
-  if (seen == storages_.end()) {
-    EMBER_CHECK(storage->device() == kCpu || storage->nbytes() == 0, "save: a storage on ", storage->device(),
-                " must be moved to the cpu first");
-    storages_.push_back(storage);
-    tree.storages.push_back({str(int64_t{index}), "cpu", dtype, false, storage->nbytes()});
-  }
+  auto index = static_cast<int64_t>(storages_.size());
+  auto [seen, fresh] = index_.try_emplace(storage.get(), index);
+  if (!fresh) return seen->second;
+  EMBER_CHECK(storage->device() == kCpu || storage->nbytes() == 0, "save: a storage on ", storage->device(),
+              " must be moved to the cpu first");
+  storages_.push_back(storage);
+  tree.storages.push_back({str(index), "cpu", dtype, false, storage->nbytes()});
   return index;
 }
 

@@ -7,6 +7,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/export.h"
@@ -57,6 +59,7 @@ class EMBER_API CheckpointBuilder {
 
  private:
   std::vector<Ptr<Storage>> storages_;
+  std::unordered_map<const Storage*, int64_t> index_;
 };
 
 // The tensor that a kTensor node describes, over its storage.
