@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "op/pointwise_traits.h"
 #include "op/schema.h"
 #include "op/value.h"
 
@@ -17,15 +18,6 @@ namespace ember {
 struct Op;
 struct Pointwise;  // op/pointwise.h: tiles, partials and symbolic forms of a pointwise op
 class Grads;       // op/grads.h: what a vjp reads and writes
-
-enum class Kind : uint8_t { kPointwise, kReduce, kView, kContract, kOpaque, kComposite };
-
-// The forms in which a user meets an op; all come from the one entry.
-using Forms = uint32_t;
-namespace form {
-inline constexpr Forms kFunction = 1, kMethod = 2, kInplace = 4, kOut = 8;
-inline constexpr Forms kPlain = kFunction | kMethod | kOut, kAll = kPlain | kInplace;
-}  // namespace form
 
 // What infer says of a result: everything but the data. No strides: contiguous.
 struct Meta {

@@ -1,0 +1,247 @@
+// The loop nest: dims are ordered and merged, cut into pieces for the pool, and walked tile by tile.
+#include "kernel/cpu/elementwise.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/parallel.h"
+
+namespace ember::cpu {
+namespace {
+
+constexpr int kMaxOperands = 8;
+constexpr int64_t kTile = 1024;    // elements a tile through buffers
+constexpr int64_t kGrain = 32768;  // elements a piece of the pool
+
+struct Loop {
+  int count = 0;                                // operands, the output first
+  Dims sizes;                                   // innermost first
+  SmallVector<int64_t, 5> steps[kMaxOperands];  // bytes, innermost first
+  bool linear[kMaxOperands];                    // dense in loop order: element i lies at i * item size
+};
+
+// Outermost-to-innermost order of dims: by the first operand whose strides decide.
+Dims loop_order(DimsView sizes, Span<Operand> operands) {
+  Dims order;
+  for (size_t i = sizes.size(); i-- > 0;) {
+    if (sizes[i] != 1) order.push_back(static_cast<int64_t>(i));
+  }
+  auto inside = [&](int64_t a, int64_t b) {  // 1: b belongs inside of a
+    for (const Operand& o : operands) {
+      int64_t x = std::abs(o.strides[a]), y = std::abs(o.strides[b]);
+      if (x == 0 || y == 0 || x == y) continue;
+      return x > y ? 1 : -1;
+    }
+    return 0;
+  };
+  for (size_t i = 1; i < order.size(); ++i) {
+    size_t at = i;
+    for (size_t j = i; j-- > 0;) {
+      int c = inside(order[j], order[at]);
+      if (c > 0) std::swap(order[j], order[at]), at = j;
+      else if (c < 0) break;
+    }
+  }
+  return order;
+}
+
+Loop make_loop(DimsView sizes, Span<Operand> operands) {
+  Loop loop;
+  loop.count = static_cast<int>(operands.size());
+  for (int64_t d : loop_order(sizes, operands)) {
+    bool merge = !loop.sizes.empty();
+    for (int k = 0; merge && k < loop.count; ++k) {
+      int64_t step = operands[k].strides[d] * item_size(operands[k].dtype);
+      merge = step == loop.steps[k].back() * loop.sizes.back();
+    }
+    if (merge) {
+      loop.sizes.back() *= sizes[d];
+      continue;
+    }
+    loop.sizes.push_back(sizes[d]);
+    for (int k = 0; k < loop.count; ++k) loop.steps[k].push_back(operands[k].strides[d] * item_size(operands[k].dtype));
+  }
+  if (loop.sizes.empty()) {
+    loop.sizes.push_back(1);
+    for (int k = 0; k < loop.count; ++k) loop.steps[k].push_back(item_size(operands[k].dtype));
+  }
+  for (int k = 0; k < loop.count; ++k) {
+    loop.linear[k] = loop.sizes.size() == 1 && loop.steps[k][0] == item_size(operands[k].dtype);
+    if (loop.sizes.size() > 1) {
+      int64_t step = item_size(operands[k].dtype);
+      loop.linear[k] = true;
+      for (size_t d = 0; d < loop.sizes.size(); ++d) {
+        loop.linear[k] &= loop.steps[k][d] == step;
+        step *= loop.sizes[d];
+      }
+    }
+  }
+  return loop;
+}
+
+template <class T>
+void gather(const char* from, int64_t step, char* to, int64_t n) {
+  T* out = reinterpret_cast<T*>(to);
+  if (step == 0) {
+    T v;
+    std::memcpy(&v, from, sizeof v);
+    std::fill_n(out, n, v);
+  } else {
+    for (int64_t i = 0; i < n; ++i) std::memcpy(out + i, from + i * step, sizeof(T));
+  }
+}
+template <class T>
+void scatter(const char* from, char* to, int64_t step, int64_t n) {
+  const T* in = reinterpret_cast<const T*>(from);
+  for (int64_t i = 0; i < n; ++i) std::memcpy(to + i * step, in + i, sizeof(T));
+}
+struct Wide {
+  uint64_t a, b;
+};
+
+void gather_row(const char* from, int64_t step, int64_t size, char* to, int64_t n) {
+  if (step == size) return void(std::memcpy(to, from, static_cast<size_t>(n * size)));
+  switch (size) {
+    case 1: return gather<uint8_t>(from, step, to, n);
+    case 2: return gather<uint16_t>(from, step, to, n);
+    case 4: return gather<uint32_t>(from, step, to, n);
+    case 8: return gather<uint64_t>(from, step, to, n);
+    default: return gather<Wide>(from, step, to, n);
+  }
+}
+void scatter_row(const char* from, char* to, int64_t step, int64_t size, int64_t n) {
+  if (step == size) return void(std::memcpy(to, from, static_cast<size_t>(n * size)));
+  switch (size) {
+    case 1: return scatter<uint8_t>(from, to, step, n);
+    case 2: return scatter<uint16_t>(from, to, step, n);
+    case 4: return scatter<uint32_t>(from, to, step, n);
+    case 8: return scatter<uint64_t>(from, to, step, n);
+    default: return scatter<Wide>(from, to, step, n);
+  }
+}
+
+// Calls f(row part's byte offset, elements done before it, its length) for the n elements from linear index `at`.
+template <class F>
+void for_rows(const Loop& loop, int k, int64_t at, int64_t n, F&& f) {
+  const auto& steps = loop.steps[k];
+  size_t rank = loop.sizes.size();
+  SmallVector<int64_t, 8> index(rank);
+  int64_t rest = at, offset = 0;
+  for (size_t d = 0; d < rank; ++d) {
+    index[d] = rest % loop.sizes[d];
+    rest /= loop.sizes[d];
+    offset += index[d] * steps[d];
+  }
+  for (int64_t done = 0; done < n;) {
+    int64_t len = std::min(loop.sizes[0] - index[0], n - done);
+    f(offset, done, len);
+    done += len;
+    offset += len * steps[0], index[0] += len;
+    for (size_t d = 0; d + 1 < rank && index[d] == loop.sizes[d]; ++d) {
+      offset += steps[d + 1] - index[d] * steps[d];
+      index[d] = 0, ++index[d + 1];
+    }
+  }
+}
+
+struct Buffers {
+  alignas(64) char raw[kTile * 16];                 // as stored, gathered
+  alignas(64) char tile[kMaxOperands][kTile * 16];  // as computed
+  const char* constant[kMaxOperands] = {};          // whose broadcast value fills tile[k] already
+};
+
+// Elements [at, at + n) of operand k in its compute type: in place where it can be, else in its tile.
+const void* load(const Loop& loop, const Operand& o, int k, int64_t at, int64_t n, Buffers& b) {
+  int64_t size = item_size(o.dtype);
+  bool converts = o.dtype != o.compute;
+  if (loop.linear[k]) {
+    if (!converts) return o.data + at * size;
+    converter(o.dtype, o.compute)(o.data + at * size, b.tile[k], n);
+    return b.tile[k];
+  }
+  bool constant = std::all_of(loop.steps[k].begin(), loop.steps[k].end(), [](int64_t s) { return s == 0; });
+  if (constant && b.constant[k]) return b.tile[k];
+  if (constant) n = kTile, b.constant[k] = o.data;
+  char* to = converts ? b.raw : b.tile[k];
+  for_rows(loop, k, constant ? 0 : at, constant ? 1 : n, [&](int64_t offset, int64_t done, int64_t len) {
+    gather_row(o.data + offset, constant ? 0 : loop.steps[k][0], size, to + done * size, constant ? n : len);
+  });
+  if (converts) converter(o.dtype, o.compute)(b.raw, b.tile[k], n);
+  return b.tile[k];
+}
+
+void run_piece(TileFn tile, const Loop& loop, const Operand* ops, const void* params, int64_t begin, int64_t end) {
+  bool direct = true;
+  for (int k = 0; k < loop.count; ++k) direct &= loop.linear[k] && ops[k].dtype == ops[k].compute;
+  const void* in[kMaxOperands];
+  if (direct) {
+    for (int k = 1; k < loop.count; ++k) in[k - 1] = ops[k].data + begin * item_size(ops[k].dtype);
+    return tile(ops[0].data + begin * item_size(ops[0].dtype), in, params, end - begin);
+  }
+  Buffers b;
+  const Operand& out = ops[0];
+  int64_t size = item_size(out.dtype);
+  bool converts = out.dtype != out.compute;
+  for (int64_t at = begin; at < end; at += kTile) {
+    int64_t n = std::min(kTile, end - at);
+    for (int k = 1; k < loop.count; ++k) in[k - 1] = load(loop, ops[k], k, at, n, b);
+    char* place = out.data + at * size;
+    if (loop.linear[0] && !converts) {
+      tile(place, in, params, n);
+      continue;
+    }
+    tile(b.tile[0], in, params, n);
+    char* from = b.tile[0];
+    if (converts) {
+      char* to = loop.linear[0] ? place : b.raw;
+      converter(out.compute, out.dtype)(from, to, n);
+      if (loop.linear[0]) continue;
+      from = b.raw;
+    }
+    for_rows(loop, 0, at, n, [&](int64_t offset, int64_t done, int64_t len) {
+      scatter_row(from + done * size, out.data + offset, loop.steps[0][0], size, len);
+    });
+  }
+}
+
+}  // namespace
+
+Operand operand(const Tensor& x, DimsView sizes, DType compute, Dims& strides) {
+  size_t shift = sizes.size() - x.sizes().size();
+  strides.assign(sizes.size(), 0);
+  for (size_t i = shift; i < sizes.size(); ++i) {
+    if (x.sizes()[i - shift] != 1) strides[i] = x.strides()[i - shift];
+  }
+  return {static_cast<char*>(x.data()), strides.data(), x.dtype(), compute};
+}
+
+void elementwise(TileFn tile, DimsView sizes, const Operand& out, Span<Operand> in, const void* params) {
+  int64_t n = count(sizes);
+  if (n == 0) return;
+  Operand ops[kMaxOperands];
+  ops[0] = out;
+  std::copy(in.begin(), in.end(), ops + 1);
+  Loop loop = make_loop(sizes, Span<Operand>(ops, in.size() + 1));
+  parallel_for(0, n, kGrain, [&](int64_t begin, int64_t end) { run_piece(tile, loop, ops, params, begin, end); });
+}
+
+static void copy_tile(void* out, const void* const* in, const void* params, int64_t n) {
+  if (out != in[0]) std::memcpy(out, in[0], static_cast<size_t>(n * *static_cast<const int64_t*>(params)));
+}
+
+void copy(const Tensor& dst, const Tensor& src) {
+  Dims a, b;
+  // The conversion happens in the load stage, so the tile itself moves bytes.
+  Operand out = operand(dst, dst.sizes(), dst.dtype(), a);
+  Operand in = operand(src, dst.sizes(), dst.dtype(), b);
+  int64_t size = item_size(dst.dtype());
+  elementwise(copy_tile, dst.sizes(), out, Span<Operand>(&in, 1), &size);
+}
+
+void fill(const Tensor& dst, const Scalar& value) {
+  Tensor v = empty_raw({}, dst.dtype());
+  visit(dst.dtype(), [&]<class T>(T) { *v.data<T>() = value.to<T>(); });
+  copy(dst, v);
+}
+
+}  // namespace ember::cpu

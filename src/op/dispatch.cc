@@ -1,0 +1,216 @@
+// How a call runs: composites open, the highest live interpreter takes the call, else the backend's kernel.
+#include <bit>
+
+#include "kernel/cpu/elementwise.h"
+#include "op/op.h"
+#include "op/pointwise.h"
+
+namespace ember {
+
+thread_local DispatchState dispatch_state;
+Interpreter interpreters[64] = {};
+
+Tensor empty(const Meta& m) {
+  if (m.undefined) return {};
+  return m.strides ? empty_strided_raw(m.sizes, *m.strides, m.dtype, m.device) : empty_raw(m.sizes, m.dtype, m.device);
+}
+
+static Keys keys_of(const Op& op, const Value* args) {
+  Keys keys = 0;
+  for (size_t i = 0; i < op.schema.args.size(); ++i) {
+    const Value& v = args[i];
+    if (v.tag() == Tag::kTensor) {
+      keys |= v.tensor()->keys;
+    } else if (v.tag() == Tag::kTensorList) {
+      for (const Tensor& t : v.tensors()) keys |= t.defined() ? t->keys : 0;
+    }
+  }
+  return keys;
+}
+
+// `out=`: the destination takes the result's shape, keeping its own memory where that fits.
+static void fit_out(const Op& op, const Tensor& out, const Meta& m) {
+  EMBER_CHECK(category(m.dtype) <= category(out.dtype()), op.name(), ": result type ", m.dtype,
+              " can't be cast to the desired output type ", out.dtype());
+  EMBER_CHECK(out.device() == m.device, op.name(), ": Expected out tensor to be on ", m.device, ", but got ",
+              out.device(), " instead");
+  if (!(DimsView(out.sizes()) == DimsView(m.sizes))) resize_raw(out, m.sizes);
+}
+
+static void check_inplace(const Op& op, const Tensor& self, const Meta& m) {
+  EMBER_CHECK(DimsView(self.sizes()) == DimsView(m.sizes), op.name(), "_: output with shape ", self.sizes(),
+              " doesn't match the broadcast shape ", m.sizes);
+  EMBER_CHECK(category(m.dtype) <= category(self.dtype()), op.name(), "_: result type ", m.dtype,
+              " can't be cast to the desired output type ", self.dtype());
+  for (size_t d = 0; d < self.sizes().size(); ++d) {
+    EMBER_CHECK(self.strides()[d] != 0 || self.sizes()[d] <= 1, op.name(),
+                "_: unsupported operation: more than one element of the written-to tensor refers to a single memory "
+                "location. Please clone() the tensor before performing the operation.");
+  }
+}
+
+// Do the elements of a and b share memory without being the same elements in the same order?
+static bool partly_overlaps(const Tensor& a, const Tensor& b) {
+  return a->storage == b->storage && a->storage &&
+         !(a->offset == b->offset && a.strides() == b.strides() && a.sizes() == b.sizes());
+}
+
+static void write_result(const Tensor& to, const Tensor& from) {
+  if (to.is(from)) return;
+  if (!to.is_meta()) cpu::copy(to, from);
+}
+
+static void run_pointwise(Call& c) {
+  Meta m = pointwise_infer(c.op, c.args);
+  if (c.form == form::kFunction) {
+    Tensor out = empty(m);
+    if (!out.is_meta()) pointwise_run(c.op, c.args, out);
+    c.results[0] = Value(std::move(out));
+    return;
+  }
+  const Tensor& out = *c.out;
+  if (c.form == form::kInplace) check_inplace(c.op, out, m);
+  else fit_out(c.op, out, m);
+  if (!out.is_meta()) {
+    bool overlaps = false;
+    for (int i = 0; i < c.op.pointwise->inputs; ++i) overlaps |= partly_overlaps(out, c.args[i].tensor());
+    if (overlaps) {
+      m.strides.reset();
+      Tensor apart = empty(m);
+      pointwise_run(c.op, c.args, apart);
+      cpu::copy(out, apart);
+    } else {
+      pointwise_run(c.op, c.args, out);
+    }
+  }
+  out.bump_version();
+  c.results[0] = Value(out);
+}
+
+static Tensor make_view(const Tensor& x, const View& v) {
+  Tensor out = alias_raw(x, v.sizes, v.strides, v.offset);
+  out->view_base = x->view_base ? x->view_base : x.ptr();
+  return out;
+}
+
+static void run_view(Call& c) {
+  const Tensor& x = c.args[0].tensor();
+  if (c.op.view) {
+    View v;
+    c.op.view(c.args, v);
+    c.results[0] = Value(make_view(x, v));
+    return;
+  }
+  std::vector<View> views;
+  c.op.views(c.args, views);
+  std::vector<Tensor> list;
+  for (const View& v : views) list.push_back(make_view(x, v));
+  Value borrowed(list);
+  c.results[0] = static_cast<const Value&>(borrowed);
+}
+
+static void run_kernel(Call& c) {
+  std::vector<Meta> metas;
+  c.op.infer(c.args, metas);
+  SmallVector<TensorImpl*, 4> raw;
+  std::vector<Tensor> out(metas.size());
+  bool meta = false;
+  for (size_t i = 0; i < metas.size(); ++i) {
+    if (c.form == form::kFunction) {
+      out[i] = empty(metas[i]);
+    } else {
+      out[i] = c.out[i];
+      if (c.form == form::kInplace) check_inplace(c.op, out[i], metas[i]);
+      else fit_out(c.op, out[i], metas[i]);
+      // A kernel may not read what it writes in another order or type: let it write beside.
+      bool apart = out[i].dtype() != metas[i].dtype || (metas[i].strides && c.form == form::kOut &&
+                                                        !(DimsView(*metas[i].strides) == DimsView(out[i].strides())));
+      for (size_t k = 0; !apart && k < c.op.schema.args.size(); ++k) {
+        const Tensor& a = c.args[k].tensor();
+        if (a.defined())
+          apart = c.form == form::kOut ? a->storage == out[i]->storage : !a.is(out[i]) && a->storage == out[i]->storage;
+        for (const Tensor& t : c.args[k].tensors()) apart |= t.defined() && t->storage == out[i]->storage;
+      }
+      if (apart) {
+        out[i] = empty(metas[i]);
+        if (c.form == form::kInplace && !out[i].is_meta()) cpu::copy(out[i], c.out[i]);
+      }
+    }
+    meta |= out[i].defined() && out[i].is_meta();
+  }
+  if (!meta) c.op.cpu(c.args, out.data());
+  for (size_t i = 0; i < out.size(); ++i) {
+    if (c.form != form::kFunction) {
+      write_result(c.out[i], out[i]);
+      c.out[i].bump_version();
+      out[i] = c.out[i];
+    }
+  }
+  if (c.op.schema.results.size() == 1 && c.op.schema.results[0].type == Type::kTensorList) {
+    Value borrowed(out);
+    c.results[0] = static_cast<const Value&>(borrowed);
+  } else {
+    for (size_t i = 0; i < out.size(); ++i) c.results[i] = Value(std::move(out[i]));
+  }
+}
+
+// Results computed apart, then written to the destinations: composites and kernels whose shapes depend on data.
+static void deliver(Call& c, size_t destinations) {
+  for (size_t i = 0; i < destinations; ++i) {
+    const Tensor& r = c.results[i].tensor();
+    const Tensor& out = c.out[i];
+    if (r.is(out)) continue;
+    Meta m(r.sizes(), r);
+    if (c.form == form::kInplace) check_inplace(c.op, out, m);
+    else fit_out(c.op, out, m);
+    write_result(out, r);
+    out.bump_version();
+    c.results[i] = Value(out);
+  }
+}
+
+void run_backend(Call& c) {
+  if (c.op.pointwise) return run_pointwise(c);
+  if (c.op.cpu) return run_kernel(c);
+  if (c.op.view || c.op.views) {
+    run_view(c);
+    if (c.form != form::kFunction) deliver(c, 1);
+    return;
+  }
+  c.op.dynamic(c.args, c.results);
+  if (c.form != form::kFunction) deliver(c, c.op.schema.results.size());
+}
+
+static void run_composite(Call& c) {
+  c.op.compose(c.args, c.results);
+  if (c.form == form::kFunction) return;
+  if (c.form == form::kOut) {
+    for (size_t i = 0; i < c.op.schema.results.size(); ++i) {
+      EMBER_CHECK(!((c.out[i]->keys | c.results[i].tensor()->keys) & ~dispatch_state.off & key::kGrad), c.op.name(),
+                  "(): functions with out=... arguments don't support automatic differentiation, but one of the "
+                  "arguments requires grad.");
+    }
+    return deliver(c, c.op.schema.results.size());
+  }
+  // In place: a copy_ that every interpreter sees.
+  static const Op* const copy_op = find_op("copy");
+  const Tensor& r = c.results[0].tensor();
+  if (!r.is(*c.out)) {
+    check_inplace(c.op, *c.out, Meta(r.sizes(), r));
+    call_op_inplace(copy_op, *c.out, r, false);
+    c.results[0] = Value(*c.out);
+  }
+}
+
+void invoke(Call& c) {
+  if (c.op.compose) return run_composite(c);
+  Keys keys = (keys_of(c.op, c.args) | dispatch_state.on) & ~dispatch_state.off;
+  if (c.form == form::kOut) {
+    for (size_t i = 0; i < c.op.schema.results.size(); ++i) keys |= c.out[i]->keys & ~dispatch_state.off;
+  }
+  keys &= ~key::kFake;  // shapes without data run through the same backend, which stops short of the kernel
+  if (EMBER_UNLIKELY(keys)) return interpreters[63 - std::countl_zero(keys)](c);
+  run_backend(c);
+}
+
+}  // namespace ember

@@ -1,0 +1,235 @@
+// Every op as a C++ function, with its defaults: the C++ API, meant to be read. What each does stands in its family's
+// file (its schema has the same argument order). In-place forms end in an underscore.
+#pragma once
+
+#include "op/op.h"
+
+namespace ember {
+
+// Looks the op up once, at the first call.
+#define EMBER_CALL(name, ...) \
+  static const Op* const op = find_op(name); \
+  return call_op(op __VA_OPT__(, ) __VA_ARGS__)
+#define EMBER_CALL_INPLACE(name, self, ...) \
+  static const Op* const op = find_op(name); \
+  return call_op_inplace(op, self __VA_OPT__(, ) __VA_ARGS__)
+
+using Tensors = std::vector<Tensor>;
+using Tensor2 = std::tuple<Tensor, Tensor>;
+using Tensor3 = std::tuple<Tensor, Tensor, Tensor>;
+using List = Span<Tensor>;
+
+// ---- arithmetic, pointwise ----
+inline Tensor add(const Tensor& self, const Tensor& other, Scalar alpha = 1) { EMBER_CALL("add", self, other, alpha); }
+inline const Tensor& add_(const Tensor& self, const Tensor& other, Scalar alpha = 1) { EMBER_CALL_INPLACE("add", self, other, alpha); }
+inline Tensor sub(const Tensor& self, const Tensor& other, Scalar alpha = 1) { EMBER_CALL("sub", self, other, alpha); }
+inline const Tensor& sub_(const Tensor& self, const Tensor& other, Scalar alpha = 1) { EMBER_CALL_INPLACE("sub", self, other, alpha); }
+inline Tensor mul(const Tensor& self, const Tensor& other) { EMBER_CALL("mul", self, other); }
+inline const Tensor& mul_(const Tensor& self, const Tensor& other) { EMBER_CALL_INPLACE("mul", self, other); }
+inline Tensor div(const Tensor& self, const Tensor& other) { EMBER_CALL("div", self, other); }
+inline const Tensor& div_(const Tensor& self, const Tensor& other) { EMBER_CALL_INPLACE("div", self, other); }
+inline Tensor floor_divide(const Tensor& self, const Tensor& other) { EMBER_CALL("floor_divide", self, other); }
+inline Tensor remainder(const Tensor& self, const Tensor& other) { EMBER_CALL("remainder", self, other); }
+inline Tensor fmod(const Tensor& self, const Tensor& other) { EMBER_CALL("fmod", self, other); }
+inline Tensor pow(const Tensor& self, const Tensor& exponent) { EMBER_CALL("pow", self, exponent); }
+inline Tensor atan2(const Tensor& self, const Tensor& other) { EMBER_CALL("atan2", self, other); }
+inline Tensor hypot(const Tensor& self, const Tensor& other) { EMBER_CALL("hypot", self, other); }
+inline Tensor copysign(const Tensor& self, const Tensor& other) { EMBER_CALL("copysign", self, other); }
+inline Tensor nextafter(const Tensor& self, const Tensor& other) { EMBER_CALL("nextafter", self, other); }
+inline Tensor maximum(const Tensor& self, const Tensor& other) { EMBER_CALL("maximum", self, other); }
+inline Tensor minimum(const Tensor& self, const Tensor& other) { EMBER_CALL("minimum", self, other); }
+inline Tensor fmax(const Tensor& self, const Tensor& other) { EMBER_CALL("fmax", self, other); }
+inline Tensor fmin(const Tensor& self, const Tensor& other) { EMBER_CALL("fmin", self, other); }
+inline Tensor gcd(const Tensor& self, const Tensor& other) { EMBER_CALL("gcd", self, other); }
+inline Tensor lcm(const Tensor& self, const Tensor& other) { EMBER_CALL("lcm", self, other); }
+inline Tensor addcmul(const Tensor& self, const Tensor& tensor1, const Tensor& tensor2, Scalar value = 1) { EMBER_CALL("addcmul", self, tensor1, tensor2, value); }
+inline Tensor addcdiv(const Tensor& self, const Tensor& tensor1, const Tensor& tensor2, Scalar value = 1) { EMBER_CALL("addcdiv", self, tensor1, tensor2, value); }
+inline Tensor lerp(const Tensor& self, const Tensor& end, const Tensor& weight) { EMBER_CALL("lerp", self, end, weight); }
+inline Tensor where(const Tensor& condition, const Tensor& self, const Tensor& other) { EMBER_CALL("where.self", condition, self, other); }
+inline Tensor clamp(const Tensor& self, std::optional<Scalar> min, std::optional<Scalar> max = {}) { EMBER_CALL("clamp", self, min, max); }
+inline Tensor masked_fill(const Tensor& self, const Tensor& mask, const Tensor& value) { EMBER_CALL("masked_fill", self, mask, value); }
+
+#define EMBER_UNARY_OP(name) \
+  inline Tensor name(const Tensor& self) { EMBER_CALL(#name, self); }
+EMBER_UNARY_OP(abs) EMBER_UNARY_OP(neg) EMBER_UNARY_OP(sqrt) EMBER_UNARY_OP(rsqrt) EMBER_UNARY_OP(exp) EMBER_UNARY_OP(exp2)
+EMBER_UNARY_OP(expm1) EMBER_UNARY_OP(log) EMBER_UNARY_OP(log2) EMBER_UNARY_OP(log10) EMBER_UNARY_OP(log1p) EMBER_UNARY_OP(sin)
+EMBER_UNARY_OP(cos) EMBER_UNARY_OP(tan) EMBER_UNARY_OP(asin) EMBER_UNARY_OP(acos) EMBER_UNARY_OP(atan) EMBER_UNARY_OP(sinh)
+EMBER_UNARY_OP(cosh) EMBER_UNARY_OP(tanh) EMBER_UNARY_OP(asinh) EMBER_UNARY_OP(acosh) EMBER_UNARY_OP(atanh) EMBER_UNARY_OP(erf)
+EMBER_UNARY_OP(erfc) EMBER_UNARY_OP(erfinv) EMBER_UNARY_OP(lgamma) EMBER_UNARY_OP(digamma) EMBER_UNARY_OP(floor)
+EMBER_UNARY_OP(ceil) EMBER_UNARY_OP(trunc) EMBER_UNARY_OP(round) EMBER_UNARY_OP(frac) EMBER_UNARY_OP(sign) EMBER_UNARY_OP(sigmoid)
+EMBER_UNARY_OP(reciprocal) EMBER_UNARY_OP(square) EMBER_UNARY_OP(isnan) EMBER_UNARY_OP(isinf) EMBER_UNARY_OP(isfinite)
+EMBER_UNARY_OP(signbit) EMBER_UNARY_OP(angle) EMBER_UNARY_OP(conj) EMBER_UNARY_OP(real) EMBER_UNARY_OP(imag)
+EMBER_UNARY_OP(logical_not) EMBER_UNARY_OP(bitwise_not) EMBER_UNARY_OP(relu) EMBER_UNARY_OP(silu) EMBER_UNARY_OP(mish)
+EMBER_UNARY_OP(hardswish) EMBER_UNARY_OP(hardsigmoid) EMBER_UNARY_OP(relu6) EMBER_UNARY_OP(selu) EMBER_UNARY_OP(softsign)
+EMBER_UNARY_OP(log_sigmoid) EMBER_UNARY_OP(tanhshrink) EMBER_UNARY_OP(sgn)
+#undef EMBER_UNARY_OP
+
+// ---- comparison and logic ----
+#define EMBER_BINARY_OP(name) \
+  inline Tensor name(const Tensor& self, const Tensor& other) { EMBER_CALL(#name, self, other); }
+EMBER_BINARY_OP(eq) EMBER_BINARY_OP(ne) EMBER_BINARY_OP(lt) EMBER_BINARY_OP(le) EMBER_BINARY_OP(gt) EMBER_BINARY_OP(ge)
+EMBER_BINARY_OP(logical_and) EMBER_BINARY_OP(logical_or) EMBER_BINARY_OP(logical_xor) EMBER_BINARY_OP(bitwise_and)
+EMBER_BINARY_OP(bitwise_or) EMBER_BINARY_OP(bitwise_xor) EMBER_BINARY_OP(bitwise_left_shift) EMBER_BINARY_OP(bitwise_right_shift)
+#undef EMBER_BINARY_OP
+inline bool equal(const Tensor& self, const Tensor& other) { EMBER_CALL("equal", self, other); }
+inline bool allclose(const Tensor& self, const Tensor& other, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false) { EMBER_CALL("allclose", self, other, rtol, atol, equal_nan); }
+
+// ---- activations with numbers ----
+inline Tensor gelu(const Tensor& self, std::string_view approximate = "none") { EMBER_CALL("gelu", self, approximate); }
+inline Tensor elu(const Tensor& self, double alpha = 1) { EMBER_CALL("elu", self, alpha); }
+inline Tensor leaky_relu(const Tensor& self, double negative_slope = 0.01) { EMBER_CALL("leaky_relu", self, negative_slope); }
+inline Tensor softplus(const Tensor& self, double beta = 1, double threshold = 20) { EMBER_CALL("softplus", self, beta, threshold); }
+inline Tensor hardtanh(const Tensor& self, double min_val = -1, double max_val = 1) { EMBER_CALL("hardtanh", self, min_val, max_val); }
+
+// ---- creation ----
+inline Tensor empty(DimsView size, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("empty", size, dtype, device); }
+inline Tensor zeros(DimsView size, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("zeros", size, dtype, device); }
+inline Tensor ones(DimsView size, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("ones", size, dtype, device); }
+inline Tensor full(DimsView size, Scalar fill_value, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("full", size, fill_value, dtype, device); }
+inline Tensor empty_like(const Tensor& self, OptDType dtype = {}, OptDevice device = {}, std::optional<MemoryFormat> format = {}) { EMBER_CALL("empty_like", self, dtype, device, format); }
+inline Tensor zeros_like(const Tensor& self, OptDType dtype = {}, OptDevice device = {}, std::optional<MemoryFormat> format = {}) { EMBER_CALL("zeros_like", self, dtype, device, format); }
+inline Tensor ones_like(const Tensor& self, OptDType dtype = {}, OptDevice device = {}, std::optional<MemoryFormat> format = {}) { EMBER_CALL("ones_like", self, dtype, device, format); }
+inline Tensor full_like(const Tensor& self, Scalar fill_value, OptDType dtype = {}, OptDevice device = {}, std::optional<MemoryFormat> format = {}) { EMBER_CALL("full_like", self, fill_value, dtype, device, format); }
+inline Tensor arange(Scalar start, Scalar end, Scalar step = 1, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("arange.start_step", start, end, step, dtype, device); }
+inline Tensor linspace(Scalar start, Scalar end, int64_t steps, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("linspace", start, end, steps, dtype, device); }
+inline Tensor eye(int64_t n, OptInt m = {}, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("eye", n, m, dtype, device); }
+inline Tensor tril(const Tensor& self, int64_t diagonal = 0) { EMBER_CALL("tril", self, diagonal); }
+inline Tensor triu(const Tensor& self, int64_t diagonal = 0) { EMBER_CALL("triu", self, diagonal); }
+
+// ---- random ----
+inline Tensor rand(DimsView size, Generator* generator = nullptr, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("rand", size, generator, dtype, device); }
+inline Tensor randn(DimsView size, Generator* generator = nullptr, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("randn", size, generator, dtype, device); }
+inline Tensor randint(int64_t low, int64_t high, DimsView size, Generator* generator = nullptr, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("randint.low", low, high, size, generator, dtype, device); }
+inline Tensor randperm(int64_t n, Generator* generator = nullptr, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("randperm", n, generator, dtype, device); }
+inline const Tensor& uniform_(const Tensor& self, double from = 0, double to = 1, Generator* generator = nullptr) { EMBER_CALL_INPLACE("uniform", self, from, to, generator); }
+inline const Tensor& normal_(const Tensor& self, double mean = 0, double std = 1, Generator* generator = nullptr) { EMBER_CALL_INPLACE("normal", self, mean, std, generator); }
+inline Tensor bernoulli(const Tensor& self, Generator* generator = nullptr) { EMBER_CALL("bernoulli", self, generator); }
+inline Tensor multinomial(const Tensor& self, int64_t num_samples, bool replacement = false, Generator* generator = nullptr) { EMBER_CALL("multinomial", self, num_samples, replacement, generator); }
+inline Tensor dropout(const Tensor& self, double p = 0.5, bool train = true) { EMBER_CALL("dropout", self, p, train); }
+
+// ---- copies and casts ----
+inline Tensor copy(const Tensor& self, const Tensor& src) { EMBER_CALL("copy", self, src, false); }
+inline const Tensor& copy_(const Tensor& self, const Tensor& src) { EMBER_CALL_INPLACE("copy", self, src, false); }
+inline const Tensor& fill_(const Tensor& self, const Tensor& value) { EMBER_CALL_INPLACE("fill", self, value); }
+inline const Tensor& zero_(const Tensor& self) { EMBER_CALL_INPLACE("zero", self); }
+inline Tensor clone(const Tensor& self, std::optional<MemoryFormat> format = {}) { EMBER_CALL("clone", self, format); }
+inline Tensor contiguous(const Tensor& self, MemoryFormat format = MemoryFormat::kContiguous) { EMBER_CALL("contiguous", self, format); }
+inline Tensor to_dtype(const Tensor& self, DType dtype) { EMBER_CALL("_to_copy", self, OptDType(dtype), OptDevice(), std::optional<MemoryFormat>()); }
+
+// ---- views and shape ----
+inline Tensor view(const Tensor& self, DimsView size) { EMBER_CALL("view", self, size); }
+inline Tensor reshape(const Tensor& self, DimsView shape) { EMBER_CALL("reshape", self, shape); }
+inline Tensor as_strided(const Tensor& self, DimsView size, DimsView stride, OptInt storage_offset = {}) { EMBER_CALL("as_strided", self, size, stride, storage_offset); }
+inline Tensor select(const Tensor& self, int64_t dim, int64_t index) { EMBER_CALL("select", self, dim, index); }
+inline Tensor slice(const Tensor& self, int64_t dim = 0, OptInt start = {}, OptInt end = {}, int64_t step = 1) { EMBER_CALL("slice", self, dim, start, end, step); }
+inline Tensor narrow(const Tensor& self, int64_t dim, int64_t start, int64_t length) { EMBER_CALL("narrow", self, dim, start, length); }
+inline Tensor transpose(const Tensor& self, int64_t dim0, int64_t dim1) { EMBER_CALL("transpose", self, dim0, dim1); }
+inline Tensor t(const Tensor& self) { EMBER_CALL("t", self); }
+inline Tensor permute(const Tensor& self, DimsView dims) { EMBER_CALL("permute", self, dims); }
+inline Tensor expand(const Tensor& self, DimsView size) { EMBER_CALL("expand", self, size, false); }
+inline Tensor unsqueeze(const Tensor& self, int64_t dim) { EMBER_CALL("unsqueeze", self, dim); }
+inline Tensor squeeze(const Tensor& self) { EMBER_CALL("squeeze", self); }
+inline Tensor squeeze(const Tensor& self, DimsView dim) { EMBER_CALL("squeeze.dim", self, dim); }
+inline Tensor flatten(const Tensor& self, int64_t start_dim = 0, int64_t end_dim = -1) { EMBER_CALL("flatten", self, start_dim, end_dim); }
+inline Tensor diagonal(const Tensor& self, int64_t offset = 0, int64_t dim1 = 0, int64_t dim2 = 1) { EMBER_CALL("diagonal", self, offset, dim1, dim2); }
+inline Tensor unfold(const Tensor& self, int64_t dimension, int64_t size, int64_t step) { EMBER_CALL("unfold", self, dimension, size, step); }
+inline Tensors split(const Tensor& self, int64_t split_size, int64_t dim = 0) { EMBER_CALL("split", self, split_size, dim); }
+inline Tensors split(const Tensor& self, DimsView split_sizes, int64_t dim = 0) { EMBER_CALL("split.sizes", self, split_sizes, dim); }
+inline Tensors chunk(const Tensor& self, int64_t chunks, int64_t dim = 0) { EMBER_CALL("chunk", self, chunks, dim); }
+inline Tensors unbind(const Tensor& self, int64_t dim = 0) { EMBER_CALL("unbind", self, dim); }
+inline Tensor cat(List tensors, int64_t dim = 0) { EMBER_CALL("cat", tensors, dim); }
+inline Tensor stack(List tensors, int64_t dim = 0) { EMBER_CALL("stack", tensors, dim); }
+inline Tensor flip(const Tensor& self, DimsView dims) { EMBER_CALL("flip", self, dims); }
+inline Tensor roll(const Tensor& self, DimsView shifts, DimsView dims = {}) { EMBER_CALL("roll", self, shifts, dims); }
+inline Tensor repeat(const Tensor& self, DimsView repeats) { EMBER_CALL("repeat", self, repeats); }
+inline Tensor view_as_real(const Tensor& self) { EMBER_CALL("view_as_real", self); }
+inline Tensor view_as_complex(const Tensor& self) { EMBER_CALL("view_as_complex", self); }
+inline Tensor pad(const Tensor& self, DimsView pad, std::string_view mode = "constant", std::optional<double> value = {}) { EMBER_CALL("pad", self, pad, mode, value); }
+
+// ---- reductions ----
+inline Tensor sum(const Tensor& self, OptDims dim = {}, bool keepdim = false, OptDType dtype = {}) { EMBER_CALL("sum", self, dim, keepdim, dtype); }
+inline Tensor mean(const Tensor& self, OptDims dim = {}, bool keepdim = false, OptDType dtype = {}) { EMBER_CALL("mean", self, dim, keepdim, dtype); }
+inline Tensor prod(const Tensor& self, OptInt dim = {}, bool keepdim = false, OptDType dtype = {}) { EMBER_CALL("prod", self, dim, keepdim, dtype); }
+inline Tensor var(const Tensor& self, OptDims dim = {}, Scalar correction = 1, bool keepdim = false) { EMBER_CALL("var", self, dim, correction, keepdim); }
+inline Tensor std(const Tensor& self, OptDims dim = {}, Scalar correction = 1, bool keepdim = false) { EMBER_CALL("std", self, dim, correction, keepdim); }
+inline Tensor amax(const Tensor& self, DimsView dim = {}, bool keepdim = false) { EMBER_CALL("amax", self, dim, keepdim); }
+inline Tensor amin(const Tensor& self, DimsView dim = {}, bool keepdim = false) { EMBER_CALL("amin", self, dim, keepdim); }
+inline Tensor max(const Tensor& self) { EMBER_CALL("max", self); }
+inline Tensor min(const Tensor& self) { EMBER_CALL("min", self); }
+inline Tensor2 max(const Tensor& self, int64_t dim, bool keepdim = false) { EMBER_CALL("max.dim", self, dim, keepdim); }
+inline Tensor2 min(const Tensor& self, int64_t dim, bool keepdim = false) { EMBER_CALL("min.dim", self, dim, keepdim); }
+inline Tensor argmax(const Tensor& self, OptInt dim = {}, bool keepdim = false) { EMBER_CALL("argmax", self, dim, keepdim); }
+inline Tensor argmin(const Tensor& self, OptInt dim = {}, bool keepdim = false) { EMBER_CALL("argmin", self, dim, keepdim); }
+inline Tensor all(const Tensor& self, OptDims dim = {}, bool keepdim = false) { EMBER_CALL("all", self, dim, keepdim); }
+inline Tensor any(const Tensor& self, OptDims dim = {}, bool keepdim = false) { EMBER_CALL("any", self, dim, keepdim); }
+inline Tensor logsumexp(const Tensor& self, DimsView dim, bool keepdim = false) { EMBER_CALL("logsumexp", self, dim, keepdim); }
+inline Tensor norm(const Tensor& self, Scalar p = 2, OptDims dim = {}, bool keepdim = false) { EMBER_CALL("linalg_vector_norm", self, p, dim, keepdim, OptDType()); }
+inline Tensor cumsum(const Tensor& self, int64_t dim, OptDType dtype = {}) { EMBER_CALL("cumsum", self, dim, dtype); }
+inline Tensor cumprod(const Tensor& self, int64_t dim, OptDType dtype = {}) { EMBER_CALL("cumprod", self, dim, dtype); }
+inline Tensor sum_to_size(const Tensor& self, DimsView size) { EMBER_CALL("sum_to_size", self, size); }
+
+// ---- indexing, sorting ----
+inline Tensor index(const Tensor& self, List indices) { EMBER_CALL("index", self, indices); }
+inline Tensor index_put(const Tensor& self, List indices, const Tensor& values, bool accumulate = false) { EMBER_CALL("index_put", self, indices, values, accumulate); }
+inline const Tensor& index_put_(const Tensor& self, List indices, const Tensor& values, bool accumulate = false) { EMBER_CALL_INPLACE("index_put", self, indices, values, accumulate); }
+inline Tensor index_select(const Tensor& self, int64_t dim, const Tensor& index) { EMBER_CALL("index_select", self, dim, index); }
+inline Tensor index_add(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source, Scalar alpha = 1) { EMBER_CALL("index_add", self, dim, index, source, alpha); }
+inline Tensor gather(const Tensor& self, int64_t dim, const Tensor& index) { EMBER_CALL("gather", self, dim, index); }
+inline Tensor scatter(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src) { EMBER_CALL("scatter", self, dim, index, src); }
+inline Tensor scatter_add(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src) { EMBER_CALL("scatter_add", self, dim, index, src); }
+inline Tensor masked_select(const Tensor& self, const Tensor& mask) { EMBER_CALL("masked_select", self, mask); }
+inline Tensor masked_scatter(const Tensor& self, const Tensor& mask, const Tensor& source) { EMBER_CALL("masked_scatter", self, mask, source); }
+inline Tensor take(const Tensor& self, const Tensor& index) { EMBER_CALL("take", self, index); }
+inline Tensor nonzero(const Tensor& self) { EMBER_CALL("nonzero", self); }
+inline Tensor2 sort(const Tensor& self, int64_t dim = -1, bool descending = false, bool stable = false) { EMBER_CALL("sort", self, dim, descending, stable); }
+inline Tensor argsort(const Tensor& self, int64_t dim = -1, bool descending = false, bool stable = false) { EMBER_CALL("argsort", self, dim, descending, stable); }
+inline Tensor2 topk(const Tensor& self, int64_t k, int64_t dim = -1, bool largest = true, bool sorted = true) { EMBER_CALL("topk", self, k, dim, largest, sorted); }
+inline Tensor embedding(const Tensor& weight, const Tensor& indices, int64_t padding_idx = -1, bool scale_grad_by_freq = false, bool sparse = false) { EMBER_CALL("embedding", weight, indices, padding_idx, scale_grad_by_freq, sparse); }
+inline Tensor one_hot(const Tensor& self, int64_t num_classes = -1) { EMBER_CALL("one_hot", self, num_classes); }
+
+// ---- matrices ----
+inline Tensor matmul(const Tensor& self, const Tensor& other) { EMBER_CALL("matmul", self, other); }
+inline Tensor mm(const Tensor& self, const Tensor& mat2) { EMBER_CALL("mm", self, mat2); }
+inline Tensor bmm(const Tensor& self, const Tensor& mat2) { EMBER_CALL("bmm", self, mat2); }
+inline Tensor mv(const Tensor& self, const Tensor& vec) { EMBER_CALL("mv", self, vec); }
+inline Tensor dot(const Tensor& self, const Tensor& tensor) { EMBER_CALL("dot", self, tensor); }
+inline Tensor addmm(const Tensor& self, const Tensor& mat1, const Tensor& mat2, Scalar beta = 1, Scalar alpha = 1) { EMBER_CALL("addmm", self, mat1, mat2, beta, alpha); }
+inline Tensor baddbmm(const Tensor& self, const Tensor& batch1, const Tensor& batch2, Scalar beta = 1, Scalar alpha = 1) { EMBER_CALL("baddbmm", self, batch1, batch2, beta, alpha); }
+inline Tensor linear(const Tensor& input, const Tensor& weight, const OptTensor& bias = {}) { EMBER_CALL("linear", input, weight, bias); }
+inline Tensor einsum(std::string_view equation, List operands) { EMBER_CALL("einsum", equation, operands); }
+
+// ---- networks ----
+inline Tensor softmax(const Tensor& self, int64_t dim, OptDType dtype = {}) { EMBER_CALL("softmax", self, dim, dtype); }
+inline Tensor log_softmax(const Tensor& self, int64_t dim, OptDType dtype = {}) { EMBER_CALL("log_softmax", self, dim, dtype); }
+inline Tensor conv1d(const Tensor& input, const Tensor& weight, const OptTensor& bias = {}, DimsView stride = {1}, DimsView padding = {0}, DimsView dilation = {1}, int64_t groups = 1) { EMBER_CALL("conv1d", input, weight, bias, stride, padding, dilation, groups); }
+inline Tensor conv2d(const Tensor& input, const Tensor& weight, const OptTensor& bias = {}, DimsView stride = {1, 1}, DimsView padding = {0, 0}, DimsView dilation = {1, 1}, int64_t groups = 1) { EMBER_CALL("conv2d", input, weight, bias, stride, padding, dilation, groups); }
+inline Tensor conv3d(const Tensor& input, const Tensor& weight, const OptTensor& bias = {}, DimsView stride = {1, 1, 1}, DimsView padding = {0, 0, 0}, DimsView dilation = {1, 1, 1}, int64_t groups = 1) { EMBER_CALL("conv3d", input, weight, bias, stride, padding, dilation, groups); }
+inline Tensor max_pool2d(const Tensor& self, DimsView kernel_size, DimsView stride = {}, DimsView padding = {0, 0}, DimsView dilation = {1, 1}, bool ceil_mode = false) { EMBER_CALL("max_pool2d", self, kernel_size, stride, padding, dilation, ceil_mode); }
+inline Tensor avg_pool2d(const Tensor& self, DimsView kernel_size, DimsView stride = {}, DimsView padding = {0, 0}, bool ceil_mode = false, bool count_include_pad = true, OptInt divisor_override = {}) { EMBER_CALL("avg_pool2d", self, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override); }
+inline Tensor adaptive_avg_pool2d(const Tensor& self, DimsView output_size) { EMBER_CALL("adaptive_avg_pool2d", self, output_size); }
+inline Tensor layer_norm(const Tensor& input, DimsView normalized_shape, const OptTensor& weight = {}, const OptTensor& bias = {}, double eps = 1e-5) { EMBER_CALL("layer_norm", input, normalized_shape, weight, bias, eps); }
+inline Tensor rms_norm(const Tensor& input, DimsView normalized_shape, const OptTensor& weight = {}, std::optional<double> eps = {}) { EMBER_CALL("rms_norm", input, normalized_shape, weight, eps); }
+inline Tensor group_norm(const Tensor& input, int64_t num_groups, const OptTensor& weight = {}, const OptTensor& bias = {}, double eps = 1e-5) { EMBER_CALL("group_norm", input, num_groups, weight, bias, eps); }
+inline Tensor batch_norm(const Tensor& input, const OptTensor& weight, const OptTensor& bias, const OptTensor& running_mean, const OptTensor& running_var, bool training, double momentum, double eps) { EMBER_CALL("batch_norm", input, weight, bias, running_mean, running_var, training, momentum, eps); }
+inline Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value, const OptTensor& attn_mask = {}, double dropout_p = 0, bool is_causal = false, std::optional<double> scale = {}, bool enable_gqa = false) { EMBER_CALL("scaled_dot_product_attention", query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa); }
+
+// ---- losses; reduction is "none", "mean" or "sum" ----
+inline Tensor mse_loss(const Tensor& self, const Tensor& target, std::string_view reduction = "mean") { EMBER_CALL("mse_loss", self, target, reduction); }
+inline Tensor l1_loss(const Tensor& self, const Tensor& target, std::string_view reduction = "mean") { EMBER_CALL("l1_loss", self, target, reduction); }
+inline Tensor nll_loss(const Tensor& self, const Tensor& target, const OptTensor& weight = {}, std::string_view reduction = "mean", int64_t ignore_index = -100) { EMBER_CALL("nll_loss", self, target, weight, reduction, ignore_index); }
+inline Tensor cross_entropy(const Tensor& self, const Tensor& target, const OptTensor& weight = {}, std::string_view reduction = "mean", int64_t ignore_index = -100, double label_smoothing = 0) { EMBER_CALL("cross_entropy", self, target, weight, reduction, ignore_index, label_smoothing); }
+inline Tensor binary_cross_entropy_with_logits(const Tensor& self, const Tensor& target, const OptTensor& weight = {}, const OptTensor& pos_weight = {}, std::string_view reduction = "mean") { EMBER_CALL("binary_cross_entropy_with_logits", self, target, weight, pos_weight, reduction); }
+
+// ---- operators ----
+#define EMBER_OPERATOR(sign, name) \
+  inline Tensor operator sign(const Tensor& a, const Tensor& b) { return name(a, b); }
+EMBER_OPERATOR(+, add) EMBER_OPERATOR(-, sub) EMBER_OPERATOR(*, mul) EMBER_OPERATOR(/, div) EMBER_OPERATOR(%, remainder)
+EMBER_OPERATOR(&, bitwise_and) EMBER_OPERATOR(|, bitwise_or) EMBER_OPERATOR(^, bitwise_xor) EMBER_OPERATOR(<<, bitwise_left_shift)
+EMBER_OPERATOR(>>, bitwise_right_shift) EMBER_OPERATOR(<, lt) EMBER_OPERATOR(<=, le) EMBER_OPERATOR(>, gt)
+EMBER_OPERATOR(>=, ge) EMBER_OPERATOR(==, eq) EMBER_OPERATOR(!=, ne)
+#undef EMBER_OPERATOR
+inline Tensor operator-(const Tensor& a) { return neg(a); }
+inline Tensor operator!(const Tensor& a) { return logical_not(a); }
+inline Tensor operator~(const Tensor& a) { return bitwise_not(a); }
+
+}  // namespace ember

@@ -1,0 +1,207 @@
+// Running pointwise ops: promotion, broadcasting, strides of results, tiles.
+#include "op/pointwise.h"
+
+#include <algorithm>
+
+#include "base/cpu_features.h"
+#include "base/parallel.h"
+#include "kernel/cpu/elementwise.h"
+
+namespace ember {
+
+static DType in_category(DType state, DType t) { return promote_types(state, t); }
+
+// Dimensioned tensors decide; 0-dim tensors, then Python's numbers, only lift the category.
+DType result_type(Span<Tensor> tensors) {
+  std::optional<DType> dims, zero, wrapped;
+  for (const Tensor& t : tensors) {
+    if (!t.defined()) continue;
+    DType d = t.dtype();
+    auto& slot = t.dim() > 0 ? dims : t->wrapped_number ? wrapped : zero;
+    if (&slot == &wrapped) d = is_complex(d) ? complex_of(default_dtype()) : is_floating(d) ? default_dtype() : d;
+    slot = slot ? in_category(*slot, d) : d;
+  }
+  auto combine = [](std::optional<DType> higher, std::optional<DType> lower) {
+    if (!higher) return lower;
+    if (!lower || category(*higher) > category(*lower)) return higher;
+    // A number of the same category does not widen; of a higher one it lifts, a complex one keeping the precision.
+    if (category(*higher) == category(*lower)) return higher;
+    if (is_complex(*lower) && is_floating(*higher))
+      return std::optional(*higher == DType::kFloat64 || *lower == DType::kComplex128
+                               ? complex_of(*higher == DType::kFloat64 ? *higher : real_of(*lower))
+                               : complex_of(*higher));
+    return lower;
+  };
+  auto r = combine(dims, combine(zero, wrapped));
+  return r ? *r : default_dtype();
+}
+
+static Compute compute_of(DType d, uint32_t supported) {
+  switch (d) {
+    case DType::kBool: return supported & types::kBool ? Compute::kBool : Compute::kI64;
+    case DType::kFloat16:
+    case DType::kBFloat16:
+    case DType::kFloat32: return Compute::kF32;
+    case DType::kFloat64: return Compute::kF64;
+    case DType::kComplex64: return Compute::kC64;
+    case DType::kComplex128: return Compute::kC128;
+    case DType::kUInt64: return Compute::kU64;
+    default: return Compute::kI64;
+  }
+}
+
+static const PointwiseTiles& tiles_of(const Pointwise& p) {
+  static const int isa = static_cast<int>(cpu_isa());
+  return *p.tiles[isa];
+}
+
+[[noreturn]] EMBER_COLD static void unsupported(const Op& op, DType d) {
+  fail<NotImplementedError>(op.name(), ": \"", op.name(), "\" not implemented for '", name(d), "'");
+}
+
+PointwiseTypes pointwise_types(const Op& op, const Value* args) {
+  const Pointwise& p = *op.pointwise;
+  SmallVector<DType, 4> seen;
+  DType common = DType::kBool;
+  bool same = true, first = true;
+  for (int i = 0; i < p.inputs; ++i) {
+    if (p.mask_inputs >> i & 1) continue;
+    const Tensor& t = args[i].tensor();
+    if (first) common = t.dtype(), first = false;
+    else same &= t.dtype() == common;
+    same &= !t->wrapped_number;
+  }
+  if (!same || (p.inputs == 1 && args[0].tensor()->wrapped_number)) {
+    Tensor list[4];
+    int n = 0;
+    for (int i = 0; i < p.inputs; ++i) {
+      if (!(p.mask_inputs >> i & 1)) list[n++] = args[i].tensor();
+    }
+    common = result_type(Span<Tensor>(list, static_cast<size_t>(n)));
+  }
+  // A float attribute lifts integers (add with alpha=0.5 raises there; where it is allowed the op says kToFloat).
+  if (p.promote == Promote::kToFloat && category(common) < 2) common = default_dtype();
+  Compute c = compute_of(common, p.types);
+  if (!(p.types >> static_cast<int>(c) & 1)) unsupported(op, common);
+  DType result = common;
+  switch (tiles_of(p).result[static_cast<int>(c)]) {
+    case ResultType::kBool: result = DType::kBool; break;
+    case ResultType::kReal: result = real_of(common); break;
+    case ResultType::kSame: break;
+  }
+  return {common, c, result};
+}
+
+// Strides of a result: those of the inputs where they agree on an order, dense.
+static std::optional<Dims> result_strides(const Op& op, const Value* args, DimsView sizes) {
+  const Pointwise& p = *op.pointwise;
+  for (int i = 0; i < p.inputs; ++i) {
+    const Tensor& t = args[i].tensor();
+    if (t.dim() != static_cast<int64_t>(sizes.size()) || !(DimsView(t.sizes()) == sizes)) continue;
+    if (t->contiguous) return std::nullopt;
+    return dense_strides_like(sizes, t.strides());
+  }
+  return std::nullopt;
+}
+
+static Device device_of(const Op& op, const Value* args) {
+  Device device = kCpu;
+  bool found = false;
+  for (int i = 0; i < op.pointwise->inputs; ++i) {
+    const Tensor& t = args[i].tensor();
+    if (t.dim() == 0 && t.device() == kCpu) continue;
+    EMBER_CHECK(!found || t.device() == device, op.name(),
+                ": Expected all tensors to be on the same device, but found at least two devices, ", device, " and ",
+                t.device(), "!");
+    device = t.device(), found = true;
+  }
+  return device;
+}
+
+static Dims broadcast_sizes(const Op& op, const Value* args) {
+  Dims sizes = args[0].tensor().sizes();
+  for (int i = 1; i < op.pointwise->inputs; ++i) {
+    const Dims& other = args[i].tensor().sizes();
+    if (!(DimsView(sizes) == DimsView(other))) sizes = broadcast_shapes(sizes, other);
+  }
+  return sizes;
+}
+
+Meta pointwise_infer(const Op& op, const Value* args) {
+  Meta m;
+  m.sizes = broadcast_sizes(op, args);
+  m.dtype = pointwise_types(op, args).result;
+  m.device = device_of(op, args);
+  m.strides = result_strides(op, args, m.sizes);
+  return m;
+}
+
+// The attributes converted to the compute type, in a row.
+struct Params {
+  alignas(16) char bytes[16 * 8];
+  Params(const Op& op, const Value* args, Compute c) {
+    const Pointwise& p = *op.pointwise;
+    int64_t size = item_size(storage_dtype(c));
+    for (int j = 0; j < p.attributes; ++j) {
+      Scalar s = args[p.inputs + j].scalar();
+      visit(storage_dtype(c), [&]<class T>(T) {
+        T v = s.to<T>();
+        std::memcpy(bytes + j * size, &v, sizeof v);
+      });
+    }
+  }
+};
+
+void pointwise_run(const Op& op, const Value* args, const Tensor& out) {
+  const Pointwise& p = *op.pointwise;
+  PointwiseTypes t = pointwise_types(op, args);
+  Params params(op, args, t.compute);
+  TileFunction tile = tiles_of(p).forward[static_cast<int>(t.compute)];
+  DType compute = storage_dtype(t.compute), result = t.result == DType::kBool ? DType::kBool
+                                                     : t.result == t.common   ? compute
+                                                                              : real_of(compute);
+  // The common case runs on the operands as they are.
+  bool direct = out->contiguous && out.dtype() == result;
+  const void* in[4];
+  for (int i = 0; i < p.inputs && direct; ++i) {
+    const Tensor& x = args[i].tensor();
+    direct =
+        x->contiguous && x.dtype() == (p.mask_inputs >> i & 1 ? DType::kBool : compute) && x.sizes() == out.sizes();
+    in[i] = direct ? x.data() : nullptr;
+  }
+  if (direct && out.numel() <= 32768) return tile(out.data(), in, params.bytes, out.numel());
+  Dims strides[5];
+  cpu::Operand ops[4];
+  for (int i = 0; i < p.inputs; ++i) {
+    ops[i] = cpu::operand(args[i].tensor(), out.sizes(), p.mask_inputs >> i & 1 ? DType::kBool : compute, strides[i]);
+  }
+  cpu::elementwise(tile, out.sizes(), cpu::operand(out, out.sizes(), result, strides[4]),
+                   Span<cpu::Operand>(ops, p.inputs), params.bytes);
+}
+
+Tensor pointwise_partial(const Op& op, int which, const Tensor& g, const Value* args, const Tensor& y, DType to) {
+  const Pointwise& p = *op.pointwise;
+  Compute c = compute_of(pointwise_types(op, args).common, p.types);
+  Params params(op, args, c);
+  TileFunction tile = tiles_of(p).partial[which][static_cast<int>(c)];
+  DType compute = storage_dtype(c);
+  Tensor out = empty(
+      Meta(g.sizes(), g.is_contiguous() ? g.strides() : dense_strides_like(g.sizes(), g.strides()), to, g.device()));
+  Dims strides[7];
+  cpu::Operand ops[6];
+  int n = 0;
+  for (int i = 0; i < p.inputs + 2; ++i) {
+    const Tensor& x = i == 0 ? g : i <= p.inputs ? args[i - 1].tensor() : y;
+    bool mask = i > 0 && i <= p.inputs && (p.mask_inputs >> (i - 1) & 1);
+    // What is not read still needs an address: g's.
+    bool read = p.reads[which] >> i & 1;
+    ops[n] = read && i > 0 ? cpu::operand(x, g.sizes(), mask ? DType::kBool : compute, strides[n])
+                           : cpu::operand(g, g.sizes(), compute, strides[n]);
+    ++n;
+  }
+  cpu::elementwise(tile, g.sizes(), cpu::operand(out, out.sizes(), compute, strides[6]),
+                   Span<cpu::Operand>(ops, static_cast<size_t>(n)), params.bytes);
+  return out;
+}
+
+}  // namespace ember
