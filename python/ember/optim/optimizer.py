@@ -265,6 +265,8 @@ class Optimizer:
         less than finding out whether it was needed."""
         params = [p for p in group["params"] if p.grad is not None]
         grads = [p.grad for p in params]
+        if not names:
+            return params, grads
         state = self.state
         states = [state[p] for p in params]
         try:
