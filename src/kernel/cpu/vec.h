@@ -654,6 +654,10 @@ EMBER_WITH_NUMBERS(fmin)
 EMBER_WITH_NUMBERS(fmax)
 EMBER_WITH_NUMBERS(copysign)
 
+template <class T, Number A, Number B>
+EMBER_INLINE Vec<T> select(Mask<T> c, A a, B b) {
+  return select(c, Vec<T>(a), Vec<T>(b));
+}
 template <class T, class B, class C>
 requires(Number<B> || Number<C>) EMBER_INLINE Vec<T> fma(Vec<T> a, B b, C c) { return fma(a, Vec<T>(b), Vec<T>(c)); }
 
