@@ -90,7 +90,7 @@ const std::map<std::string, Oracle>& oracles() {
       {"atanh", one(ONE(atanh), kUnit, 2, 2)},
       {"erf", one(ONE(erf), kSmall, 1.5, 1.5)},
       {"erfc", one(ONE(erfc), kCloseTo0, 1, 2)},
-      {"erfinv", one(erfinv, kUnit, 1, 2)},
+      {"erfinv", one(erfinv, kUnit, 1, 3)},
       {"lgamma", one(ONE(lgamma), kGamma, 1, 4)},
       {"digamma", one(digamma, kGamma, 1, 4)},
       {"sigmoid", one([](Wide x) { return 1 / (1 + std::exp(-x)); }, kSmall, 2.3, 2)},

@@ -1,6 +1,18 @@
 // The heavy half of the vocabulary: erf, erfc, erfinv, lgamma, digamma, pow. Double carries the algorithms; float takes
 // them through double where speed is no concern. The heavy ones are functions of their own, not inlined.
 // Included at the end of vec_math.h, never by itself.
+//
+// Largest errors seen, in ulp (float against double, 400,000 arguments; double against mpmath, 6,000; the larger of the
+// instruction sets; tests/cpp/vec_test.cc holds the bounds):
+//            f32   f64 |            f32   f64 |            f32   f64 |            f32   f64
+//   exp      0.7   0.7 |  sin       1.5   0.7 |  sinh      1.6   1.4 |  erf       1.3   0.9
+//   exp2     1.2   1.1 |  cos       1.5   0.7 |  cosh      1.2   1.1 |  erfc      0.5   1.9
+//   expm1    1.1   1.0 |  tan       0.6   1.9 |  tanh      1.3   1.1 |  erfinv    0.5   2.1
+//   log      0.8   0.8 |  asin      1.9   2.0 |  asinh     1.6   1.4 |  lgamma    0.5   3.4
+//   log2     0.8   0.7 |  acos      1.2   1.0 |  acosh     2.0   1.9 |  digamma   0.5   2.5
+//   log10    0.7   0.7 |  atan      0.9   0.8 |  atanh     1.7   1.6 |  sigmoid   2.2   1.9
+//   log1p    0.9   0.8 |  atan2     1.5   1.4 |  hypot     1.2   1.1 |  pow       0.5   0.9
+// lgamma and digamma of negative arguments: next to their roots there the error is absolute, not relative.
 #pragma once
 
 #include "kernel/cpu/vec_math.h"
