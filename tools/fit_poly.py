@@ -111,5 +111,7 @@ if __name__ == "__main__":
                 continue
             c, error = remez(f, weight, lo, hi, degrees[index])
             numbers = ", ".join(mp.nstr(a, digits, strip_zeros=True) + ("f" if kind == "float" else "") for a in c)
-            print(f"  static constexpr {kind} {name}[] = {{{numbers}}};  // 2^{mp.nstr(mp.log(error, 2), 3)}", flush=True)
+            print(
+                f"  static constexpr {kind} {name}[] = {{{numbers}}};  // 2^{mp.nstr(mp.log(error, 2), 3)}", flush=True
+            )
         print("};")
