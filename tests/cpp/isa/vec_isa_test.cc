@@ -1,5 +1,5 @@
 // The vocabulary of vec_math.h and complex.h as rows, and the checks of vec.h that need the vector type itself.
-#include "isa/vec_isa_test.h"
+#include "vec_isa_test.h"
 
 #include "kernel/cpu/convert.h"
 #include "kernel/cpu/vec_math.h"
