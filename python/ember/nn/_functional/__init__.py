@@ -1,0 +1,1 @@
+"""The parts of ember.nn.functional, by theme; that module gathers them. Wrappers only: an op's rules live in C++."""
