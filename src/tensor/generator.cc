@@ -31,8 +31,8 @@ uint64_t entropy() {
 
 }  // namespace
 
-std::shared_ptr<Generator> Generator::clone() const {
-  auto copy = std::make_shared<Generator>();
+Ptr<Generator> Generator::clone() const {
+  auto copy = make_ptr<Generator>();
   copy->engine_ = engine_;
   copy->next_normal_ = next_normal_;
   copy->next_normal_float_ = next_normal_float_;
@@ -92,8 +92,8 @@ void Generator::set_state(const void* bytes, size_t size) {
   next_normal_float_ = s.normal_float_valid ? std::optional(s.normal_float) : std::nullopt;
 }
 
-const std::shared_ptr<Generator>& default_generator() {
-  static const auto generator = std::make_shared<Generator>(entropy());
+const Ptr<Generator>& default_generator() {
+  static const auto generator = make_ptr<Generator>(entropy());
   return generator;
 }
 

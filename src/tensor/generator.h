@@ -6,11 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <optional>
 
-#include "base/export.h"
+#include "base/intrusive.h"
 
 namespace ember {
 
@@ -49,15 +48,14 @@ EMBER_INLINE uint32_t mt_temper(uint32_t y) {
   return y ^ (y >> 18);
 }
 
-class EMBER_API Generator {
+class EMBER_API Generator : public RefCounted {
  public:
   static constexpr uint64_t kDefaultSeed = 67280421310721;
   static constexpr size_t kStateBytes = 5056;
 
   explicit Generator(uint64_t seed = kDefaultSeed) { manual_seed(seed); }
-  Generator(const Generator&) = delete;
   Generator& operator=(const Generator&) = delete;
-  std::shared_ptr<Generator> clone() const;
+  Ptr<Generator> clone() const;
 
   void manual_seed(uint64_t seed);  // the words come from its low 32 bits, as in PyTorch
   uint64_t seed();                  // seeds from the system's entropy, returns the seed
@@ -93,6 +91,6 @@ class EMBER_API Generator {
 };
 
 // The generator of every call that names none; seeded from the system's entropy when first used.
-EMBER_API const std::shared_ptr<Generator>& default_generator();
+EMBER_API const Ptr<Generator>& default_generator();
 
 }  // namespace ember
