@@ -82,14 +82,15 @@ struct Small {
   void a_of(const S* a, int64_t rs, int64_t m, int64_t k, T* out) const { pack_a(a, kKind, sizeof(S), rs, 1, m, k, out); }
   void b_of(const S* b, int64_t rs, int64_t cs, int64_t k, int64_t n, T* out) const { g.pack_b[kKind](b, rs, cs, k, n, nr, out); }
 
-  // c (+)= alpha * a b, from pack_a and b_of.
-  void multiply(int64_t m, int64_t n, int64_t k, T alpha, const T* a, const T* b, bool add, T* c, int64_t ldc) const {
+  // c (+)= alpha * a b. Rows of b are ldb apart, its panels of nr columns `panel` apart: nr and nr * rows from b_of.
+  void multiply(int64_t m, int64_t n, int64_t k, T alpha, const T* a, const T* b, int64_t ldb, int64_t panel, bool add,
+                T* c, int64_t ldc) const {
     Tile<T> t;
-    t.ldb = nr, t.offsets = nullptr, t.ldc = ldc, t.alpha = alpha, t.beta = 1, t.bias = nullptr;
+    t.ldb = ldb, t.offsets = nullptr, t.ldc = ldc, t.alpha = alpha, t.beta = 1, t.bias = nullptr;
     for (int64_t p = 0; p < k; p += kGemmKc) {
       t.k = std::min(kGemmKc, k - p), t.add = p || add ? TileAdd::kC : TileAdd::kNone;
       for (int64_t j = 0; j < n; j += nr) {
-        t.columns = std::min(nr, n - j), t.b = b + j * k + p * nr;
+        t.columns = std::min(nr, n - j), t.b = b + j / nr * panel + p * ldb;
         const int64_t vectors = (t.columns + g.lanes - 1) / g.lanes;
         for (int64_t i = 0; i < m; i += g.rows) {
           t.a = a + p * m + i * t.k, t.c = c + i * ldc + j;
@@ -124,7 +125,7 @@ void forward_range(const Attention& a, const S* q, const S* k, const S* v, S* ou
                    int64_t q0, int64_t q1) {
   const Small<S, T> small;
   const auto& f = attention_table<T>();
-  const int64_t rows = q1 - q0, block = kQueryPanels * small.g.rows, dv = a.value_dim;
+  const int64_t rows = q1 - q0, block = kQueryPanels * small.g.rows, dv = a.value_dim, nr = small.nr;
   const Scratch memory((small.a_size(rows, a.dim) + small.b_size(a.dim, kKeys) + small.b_size(kKeys, dv) +
                         2 * small.a_size(block, kKeys) + rows * (dv + 2)) * sizeof(T));
   T* packed_q = memory.as<T>();
@@ -143,20 +144,23 @@ void forward_range(const Attention& a, const S* q, const S* k, const S* v, S* ou
   for (int64_t k0 = 0; k0 < keys; k0 += kKeys) {
     const int64_t n = std::min(kKeys, keys - k0);
     small.b_of(k + k0 * a.k.row, 1, a.k.row, a.dim, n, packed_k);
-    small.b_of(v + k0 * a.v.row, a.v.row, 1, n, dv, packed_v);
+    // A few queries read the values where they are.
+    const bool bare = std::is_same_v<S, T> && rows <= small.g.rows && dv % small.g.lanes == 0;
+    const T* values = bare ? reinterpret_cast<const T*>(v + k0 * a.v.row) : packed_v;
+    if (!bare) small.b_of(v + k0 * a.v.row, a.v.row, 1, n, dv, packed_v);
     for (int64_t i = 0; i < rows; i += block) {
-      const int64_t m = std::min(block, rows - i);
-      if (visible(a, q0 + i + m - 1, k0, n) == 0) continue;
-      small.multiply(m, n, a.dim, static_cast<T>(a.scale), packed_q + i * a.dim, packed_k, false, scores, kKeys);
+      const int64_t m = std::min(block, rows - i), seen = visible(a, q0 + i + m - 1, k0, n);
+      if (seen == 0) continue;
+      small.multiply(m, seen, a.dim, static_cast<T>(a.scale), packed_q + i * a.dim, packed_k, nr, nr * a.dim, false, scores, kKeys);
       for (int64_t r = 0; r < m; ++r) {
         T* s = scores + r * kKeys;
         const int64_t at = q0 + i + r, valid = visible(a, at, k0, n);
         add_mask<S>(a, batch, head, at, k0, valid, s);
-        const T factor = f.running_softmax(s, valid, n, top + i + r, total + i + r);
+        const T factor = f.running_softmax(s, valid, seen, top + i + r, total + i + r);
         if (factor != 1) f.scale(sums + (i + r) * dv, dv, factor);
       }
-      small.pack_a(scores, 0, sizeof(T), kKeys, 1, m, n, packed_p);
-      small.multiply(m, dv, n, 1, packed_p, packed_v, true, sums + i * dv, dv);
+      small.pack_a(scores, 0, sizeof(T), kKeys, 1, m, seen, packed_p);
+      small.multiply(m, dv, seen, 1, packed_p, values, bare ? a.v.row : nr, bare ? nr : nr * n, true, sums + i * dv, dv);
     }
   }
   for (int64_t i = 0; i < rows; ++i) {
@@ -179,6 +183,7 @@ struct Backward {
     const Small<S, T> small;
     const auto& f = attention_table<T>();
     const int64_t d = a.dim, e = a.value_dim, group = a.heads / a.kv_heads, block = kQueryPanels * small.g.rows;
+    const int64_t nr = small.nr;
     const Scratch dq_memory(group * a.queries * (d + 1) * sizeof(T));
     T *dq_sum = dq_memory.as<T>(), *delta = dq_sum + group * a.queries * d;
     std::fill_n(dq_sum, group * a.queries * d, T(0));
@@ -213,26 +218,26 @@ struct Backward {
         const S* gh = dout + batch * to.dout.batch + head_of(h) * to.dout.head;
         const T* lse_h = lse + (batch * a.heads + head_of(h)) * a.queries;
         for (int64_t i = 0; i < a.queries; i += block) {
-          const int64_t m = std::min(block, a.queries - i);
-          if (visible(a, i + m - 1, k0, n) == 0) continue;
+          const int64_t m = std::min(block, a.queries - i), seen = visible(a, i + m - 1, k0, n);
+          if (seen == 0) continue;
           small.a_of(qh + i * a.q.row, a.q.row, m, d, qa);
           small.b_of(qh + i * a.q.row, a.q.row, 1, m, d, qb);
           small.a_of(gh + i * to.dout.row, to.dout.row, m, e, ga);
           small.b_of(gh + i * to.dout.row, to.dout.row, 1, m, e, gb);
-          small.multiply(m, n, d, static_cast<T>(a.scale), qa, kt, false, p, kKeys);
-          small.multiply(m, n, e, 1, ga, vt, false, ds, kKeys);
+          small.multiply(m, seen, d, static_cast<T>(a.scale), qa, kt, nr, nr * d, false, p, kKeys);
+          small.multiply(m, seen, e, 1, ga, vt, nr, nr * e, false, ds, kKeys);
           for (int64_t r = 0; r < m; ++r) {
             const int64_t valid = visible(a, i + r, k0, n);
             add_mask<S>(a, batch, head_of(h), i + r, k0, valid, p + r * kKeys);
-            f.probabilities(p + r * kKeys, valid, n, lse_h[i + r]);
-            f.score_gradient(p + r * kKeys, ds + r * kKeys, n, delta[h * a.queries + i + r], static_cast<T>(a.scale));
+            f.probabilities(p + r * kKeys, valid, seen, lse_h[i + r]);
+            f.score_gradient(p + r * kKeys, ds + r * kKeys, seen, delta[h * a.queries + i + r], static_cast<T>(a.scale));
           }
-          small.pack_a(p, 0, sizeof(T), 1, kKeys, n, m, packed);  // transposed: [keys, queries]
-          small.multiply(n, e, m, 1, packed, gb, true, dv_sum, e);
-          small.pack_a(ds, 0, sizeof(T), 1, kKeys, n, m, packed);
-          small.multiply(n, d, m, 1, packed, qb, true, dk_sum, d);
-          small.pack_a(ds, 0, sizeof(T), kKeys, 1, m, n, packed);
-          small.multiply(m, d, n, 1, packed, kn, true, dq_sum + (h * a.queries + i) * d, d);
+          small.pack_a(p, 0, sizeof(T), 1, kKeys, seen, m, packed);  // transposed: [keys, queries]
+          small.multiply(seen, e, m, 1, packed, gb, nr, nr * m, true, dv_sum, e);
+          small.pack_a(ds, 0, sizeof(T), 1, kKeys, seen, m, packed);
+          small.multiply(seen, d, m, 1, packed, qb, nr, nr * m, true, dk_sum, d);
+          small.pack_a(ds, 0, sizeof(T), kKeys, 1, m, seen, packed);
+          small.multiply(m, d, seen, 1, packed, kn, nr, nr * n, true, dq_sum + (h * a.queries + i) * d, d);
         }
       }
       store(dk_sum, n, d, dk + batch * to.dk.batch + kv_head * to.dk.head + k0 * to.dk.row, to.dk.row);

@@ -244,20 +244,30 @@ void pointwise(DType dtype, const Conv& c, const void* from, int64_t k, const vo
   }
 }
 
-template <class S, class T>
-void forward(const Conv& c, const S* x, const S* weight, const void* bias, S* y) {
-  const int64_t taps = volume(c.kernel), k = c.in_channels / c.groups * taps, m = c.out_channels / c.groups;
+// The padded image that c's forward reads, and the offsets in it of each (channel, tap).
+Padded padded_for(const Conv& c) {
   Padded p;
   for (int i = 0; i < 3; ++i) {
     p.low[i] = c.padding[i], p.step[i] = c.stride[i];
     p.q[i] = c.out[i] + (c.kernel[i] - 1) * c.dilation[i] / c.stride[i];
   }
+  return p;
+}
+std::vector<int64_t> tap_offsets(const Conv& c, const Padded& p, int64_t channels) {
   std::vector<int64_t> offsets;
-  for (int64_t ch = 0; ch < c.in_channels / c.groups; ++ch)
+  for (int64_t ch = 0; ch < channels; ++ch)
     for (int64_t d = 0; d < c.kernel[0]; ++d)
       for (int64_t h = 0; h < c.kernel[1]; ++h)
         for (int64_t w = 0; w < c.kernel[2]; ++w)
           offsets.push_back(ch * p.plane() + p.offset(d * c.dilation[0], h * c.dilation[1], w * c.dilation[2]));
+  return offsets;
+}
+
+template <class S, class T>
+void forward(const Conv& c, const S* x, const S* weight, const void* bias, S* y) {
+  const int64_t taps = volume(c.kernel), k = c.in_channels / c.groups * taps, m = c.out_channels / c.groups;
+  const Padded p = padded_for(c);
+  const std::vector<int64_t> offsets = tap_offsets(c, p, c.in_channels / c.groups);
   const Scratch a((c.groups * m * k + kTileSlack) * sizeof(T));
   if constexpr (std::is_same_v<S, T>) pack_weights<T>(weight, c.groups, m, k, a.as<T>());
   else pack_weights<T>(widened<S, T>(weight, c.groups * m * k).data(), c.groups, m, k, a.as<T>());
@@ -389,8 +399,42 @@ void pad_last(const Conv& c, const int64_t* size, const S* x, const Strides& fro
   }
 }
 
+// One input channel a group: each weight is one dot product of dy with a shifted x. dy is laid out with x's pitch, zeros
+// between its rows, so a whole image is a single run.
+template <class S, class T>
+void depthwise_weight(const Conv& c, const S* x, const S* dy, S* dweight) {
+  const auto& k = row_table<T, T>();
+  const Padded p = padded_for(c), g{{0, 0, 0}, {1, 1, 1}, {p.q[0], p.q[1], p.q[2]}};
+  const Strides from = strides_of(c.in_channels, c.in, c.x_last), grad = strides_of(c.out_channels, c.out, c.y_last);
+  const int64_t taps = volume(c.kernel), m = c.out_channels / c.groups, n = c.batch;
+  const int64_t run = ((c.out[0] - 1) * p.q[1] + c.out[1] - 1) * p.q[2] + c.out[2];
+  const std::vector<int64_t> offsets = tap_offsets(c, p, 1);
+  const int64_t work = n * m * taps * run;
+  parallel_for(0, c.groups, std::max<int64_t>(1, (1 << 16) / (work + 1)), [&](int64_t b, int64_t e) {
+    const Scratch memory((p.plane() + g.plane() + kTileSlack) * sizeof(T)), sum_memory(m * taps * sizeof(double));
+    T *xs = memory.as<T>(), *gs = xs + p.plane();
+    double* sums = sum_memory.as<double>();
+    for (int64_t group = b; group < e; ++group) {
+      std::fill_n(sums, m * taps, 0.0);
+      for (int64_t i = 0; i < n; ++i) {
+        pad_channel(p, c.in, x + i * from.image + group * from.channel, from.space, xs);
+        for (int64_t r = 0; r < m; ++r) {
+          pad_channel(g, c.out, dy + i * grad.image + (group * m + r) * grad.channel, grad.space, gs);
+          for (int64_t t = 0; t < taps; ++t) {
+            T out[2];
+            k.dots(gs, xs + offsets[t], run, 0, out);
+            sums[r * taps + t] += out[1];
+          }
+        }
+      }
+      for (int64_t j = 0; j < m * taps; ++j) narrow(static_cast<T>(sums[j]), dweight[group * m * taps + j]);
+    }
+  });
+}
+
 template <class S, class T>
 void backward_weight(const Conv& c, const S* x, const S* dy, S* dweight) {
+  if (c.groups > 1 && c.groups == c.in_channels) return depthwise_weight<S, T>(c, x, dy, dweight);
   const auto& g = gemm_table<T>();
   const int64_t m = c.out_channels / c.groups, channels = c.in_channels / c.groups, taps = volume(c.kernel);
   const int64_t positions = volume(c.out), row_width = taps * channels;
