@@ -97,7 +97,15 @@ inline void convert(const float* __restrict src, Half* __restrict dst, int64_t n
 // A float out of an integer's range is nobody's number; the detours make it the same on every instruction set.
 template <class Dst, class Src>
 EMBER_INLINE Dst convert_one(Src x) {
-  if constexpr (std::is_same_v<Dst, bool>) {
+  if constexpr (std::is_same_v<Src, Dst>) {
+    return x;
+  } else if constexpr (kIsNarrow<Src>) {
+    return convert_one<Dst>(widen_bits(x));
+  } else if constexpr (std::is_same_v<Dst, Half>) {
+    return {half_bits(static_cast<float>(x))};
+  } else if constexpr (std::is_same_v<Dst, BFloat16>) {
+    return {bfloat16_bits(static_cast<float>(x))};
+  } else if constexpr (std::is_same_v<Dst, bool>) {
     return x != 0;
   } else if constexpr (kIsFloat<Src> && std::is_same_v<Dst, uint64_t>) {
     const Src half = 0x1p63;
