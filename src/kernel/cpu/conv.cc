@@ -442,22 +442,34 @@ void backward_weight(const Conv& c, const S* x, const S* dy, S* dweight) {
   for (int i = 0; i < 3; ++i) size[i] = (c.out[i] - 1) * c.stride[i] + (c.kernel[i] - 1) * c.dilation[i] + 1;
   // Taps along w are neighbours of the channels in memory, unless dilation or groups come between.
   const bool merged = c.groups == 1 && c.dilation[2] == 1;
-  const int64_t columns = merged ? c.kernel[2] * channels : channels, lines = row_width / columns;
+  // Where even so few columns lie together (few input channels), all taps of a position are copied into one patch.
+  const int64_t together = merged ? c.kernel[2] * channels : channels;
+  const bool patches = c.groups == 1 && taps > 1 && row_width <= 256 && together % (2 * g.lanes) != 0 && together < 4 * g.lanes;
+  const int64_t columns = patches ? row_width : together, lines = row_width / columns;
   std::vector<int64_t> offsets;
   for (int64_t d = 0; d < c.out[0]; ++d)
     for (int64_t h = 0; h < c.out[1]; ++h)
       for (int64_t w = 0; w < c.out[2]; ++w)
         offsets.push_back(((d * c.stride[0] * size[1] + h * c.stride[1]) * size[2] + w * c.stride[2]) * c.in_channels);
-  const int64_t image = volume(size) * c.in_channels, grads = c.out_channels * positions;
-  const int64_t chunk = std::clamp<int64_t>(kImageChunk / (image + grads), 1, c.batch);
+  const int64_t image = volume(size) * c.in_channels, grads = c.out_channels * positions, patch = patches ? positions * row_width : 0;
+  const int64_t chunk = std::clamp<int64_t>(kImageChunk / (image + grads + patch), 1, c.batch);
   const int64_t panels = ceil_div(m, g.rows), tiles = c.groups * panels * lines;
   // Few tiles and many images: fixed partial sums by image number, joined in order.
   const int64_t parts = std::clamp<int64_t>(ceil_div(16, tiles), 1, std::min<int64_t>(8, std::max<int64_t>(1, c.batch)));
   const int64_t total = c.out_channels * row_width, nr = int64_t{g.lanes} * (m <= g.thin_rows ? kMaxTileVectors : g.vectors);
   const Scratch sums_memory(parts * total * sizeof(T)), padded_memory((chunk * image + 2 * kTileSlack) * sizeof(T)),
-      packed_memory((chunk * grads + kTileSlack) * sizeof(T));
+      packed_memory((chunk * grads + kTileSlack) * sizeof(T)), patch_memory((chunk * patch + 2 * kTileSlack) * sizeof(T));
   T *sums = sums_memory.as<T>(), *padded = padded_memory.as<T>(), *packed = packed_memory.as<T>();
   std::fill_n(sums, parts * total, T(0));
+  std::vector<int64_t> shifts;  // of each tap, or each run of merged taps
+  for (int64_t d = 0; d < c.kernel[0]; ++d)
+    for (int64_t h = 0; h < c.kernel[1]; ++h)
+      for (int64_t w = 0; w < (merged ? 1 : c.kernel[2]); ++w)
+        shifts.push_back(((d * c.dilation[0] * size[1] + h * c.dilation[1]) * size[2] + w * c.dilation[2]) * c.in_channels);
+  std::vector<int64_t> rows;  // what the tile reads for each position
+  for (int64_t i = 0; i < positions; ++i) rows.push_back(patches ? i * row_width : offsets[i]);
+  const T* columns_of = patches ? patch_memory.as<T>() : padded;
+  const int64_t column_image = patches ? patch : image;
   const Strides from = strides_of(c.in_channels, c.in, c.x_last), grad = strides_of(c.out_channels, c.out, c.y_last);
   for (int64_t first = 0; first < c.batch; first += chunk) {
     const int64_t images = std::min(chunk, c.batch - first);
@@ -465,6 +477,13 @@ void backward_weight(const Conv& c, const S* x, const S* dy, S* dweight) {
       for (int64_t i = b; i < e; ++i)
         pad_last(c, size, x + (first + i / size[0]) * from.image, from, i % size[0], padded + i * (image / size[0]));
     });
+    if (patches)
+      parallel_for(0, images, std::max<int64_t>(1, (1 << 15) / patch), [&](int64_t b, int64_t e) {
+        T* out = patch_memory.as<T>() + b * patch;
+        for (int64_t i = b; i < e; ++i)
+          for (int64_t at : offsets)
+            for (int64_t shift : shifts) out = std::copy_n(padded + i * image + at + shift, together, out);
+      });
     // dy in tile order, [image][group][k block][panel][position][row].
     parallel_for(0, images * c.groups, std::max<int64_t>(1, (1 << 15) / (m * positions)), [&](int64_t b, int64_t e) {
       for (int64_t i = b; i < e; ++i)
@@ -478,18 +497,15 @@ void backward_weight(const Conv& c, const S* x, const S* dy, S* dweight) {
       for (int64_t task = b; task < e; ++task) {
         const int64_t part = task / tiles, group = task % tiles / (panels * lines), r = task / lines % panels * g.rows;
         const int64_t line = task % lines, h = std::min<int64_t>(g.rows, m - r);
-        const int64_t kw = merged ? 0 : line % c.kernel[2], kh = (merged ? line : line / c.kernel[2]) % c.kernel[1];
-        const int64_t kd = (merged ? line : line / c.kernel[2]) / c.kernel[1];
-        const int64_t shift = ((kd * c.dilation[0] * size[1] + kh * c.dilation[1]) * size[2] + kw * c.dilation[2]) * c.in_channels +
-                              group * channels;
+        const int64_t shift = (patches ? 0 : shifts[line]) + group * channels;
         T* to = sums + part * total + (group * m + r) * row_width + line * columns;
         for (int64_t i = 0; i < images; ++i) {
           if ((first + i) % parts != part) continue;
           for (int64_t p = 0; p < positions; p += kGemmKc) {
-            t.k = std::min(kGemmKc, positions - p), t.offsets = offsets.data() + p;
+            t.k = std::min(kGemmKc, positions - p), t.offsets = rows.data() + p;
             t.a = packed + (i * c.groups + group) * m * positions + p * m + r * t.k;
             for (int64_t j = 0; j < columns; j += nr) {
-              t.columns = std::min(nr, columns - j), t.b = padded + i * image + shift + j, t.c = to + j;
+              t.columns = std::min(nr, columns - j), t.b = columns_of + i * column_image + shift + j, t.c = to + j;
               g.tile[h][ceil_div(t.columns, g.lanes)](t);
             }
           }

@@ -44,7 +44,7 @@ struct GemmTable {
   // Source kinds for the packers: 0 = T itself, 1 = f16, 2 = bf16 (f32 only).
   // pack_a: panels of `rows` rows (the last one as high as what is left), each [k][height].
   void (*pack_a[3])(const void* a, int64_t row_stride, int64_t col_stride, int64_t m, int64_t k, T* out);
-  // pack_b: panels of `width` columns, each [k][width], zero-filled to whole registers.
+  // pack_b: panels of `width` columns, each [k][width]; the last one is filled up to whole registers.
   void (*pack_b[3])(const void* b, int64_t row_stride, int64_t col_stride, int64_t k, int64_t n, int64_t width, T* out);
   // out[j] = sum_p x[p] * b[p * ldb + j] for contiguous rows b, n <= kThinColumns: the tile of one row, turned inside out
   // so that wide matrices stream.

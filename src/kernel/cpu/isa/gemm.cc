@@ -71,6 +71,21 @@ void tile(const Tile<T>& t) {
   write(t, acc);
 }
 
+// `columns` columns of `rows` rows of p, transposed; lanes from `rows` on are unspecified.
+template <class T, class S>
+EMBER_INLINE void square(const S* p, int64_t stride, int rows, int64_t columns, Lanes<T>* r) {
+  constexpr int L = kLanes<T>;
+  if constexpr (__is_same(S, T)) {
+    if (columns == L) return load_transposed(p, stride, rows, r);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < L; ++i) {
+    if (i >= rows) r[i] = Lanes<T>{};
+    else r[i] = columns == L ? load_as<T>(p + i * stride) : load_as_n<T>(p + i * stride, columns);
+  }
+  transpose(r);
+}
+
 template <class T, class S>
 void pack_panel(const S* a, int64_t rs, int64_t cs, int h, int64_t k, T* out) {
   constexpr int L = kLanes<T>;
@@ -80,12 +95,7 @@ void pack_panel(const S* a, int64_t rs, int64_t cs, int h, int64_t k, T* out) {
       for (int64_t p = 0; p < k; p += L) {
         const int64_t n = k - p < L ? k - p : L;
         Lanes<T> r[L];
-#pragma GCC unroll 16
-        for (int i = 0; i < L; ++i) {
-          if (i >= strip) r[i] = Lanes<T>{};
-          else r[i] = n == L ? load_as<T>(a + (i0 + i) * rs + p) : load_as_n<T>(a + (i0 + i) * rs + p, n);
-        }
-        transpose(r);
+        square<T>(a + i0 * rs + p, rs, strip, n, r);
         T* o = out + p * h + i0;
         // A short strip's excess lanes fall on the next k, which a lone strip writes later; the last k is stored exactly.
         if (n == L && (strip == L || (i0 == 0 && p + n < k))) {
@@ -122,12 +132,7 @@ void pack_strip(const S* b, int64_t rs, int64_t cs, int64_t k, int64_t n, int64_
     for (int64_t p = 0; p < k; p += L) {
       const int64_t m = k - p < L ? k - p : L;
       Lanes<T> r[L];
-#pragma GCC unroll 16
-      for (int i = 0; i < L; ++i) {
-        if (i >= n) r[i] = Lanes<T>{};
-        else r[i] = m == L ? load_as<T>(b + i * cs + p) : load_as_n<T>(b + i * cs + p, m);
-      }
-      transpose(r);
+      square<T>(b + p, cs, static_cast<int>(n < L ? n : L), m, r);
       if (m == L) {
 #pragma GCC unroll 16
         for (int q = 0; q < L; ++q) store(out + (p + q) * width, r[q]);

@@ -219,4 +219,68 @@ EMBER_INLINE void transpose(V* r) {
   }
 }
 
+#if defined(__AVX2__)
+// Transposes within each 128-bit piece: 4 x 4 floats, 2 x 2 doubles.
+EMBER_INLINE void transpose_pieces(const F32Lanes* v, F32Lanes* r) {
+#if defined(__AVX512F__)
+  const __m512 a = _mm512_unpacklo_ps((__m512)v[0], (__m512)v[1]), b = _mm512_unpackhi_ps((__m512)v[0], (__m512)v[1]);
+  const __m512 c = _mm512_unpacklo_ps((__m512)v[2], (__m512)v[3]), d = _mm512_unpackhi_ps((__m512)v[2], (__m512)v[3]);
+  r[0] = (F32Lanes)_mm512_shuffle_ps(a, c, 0x44), r[1] = (F32Lanes)_mm512_shuffle_ps(a, c, 0xee);
+  r[2] = (F32Lanes)_mm512_shuffle_ps(b, d, 0x44), r[3] = (F32Lanes)_mm512_shuffle_ps(b, d, 0xee);
+#else
+  const __m256 a = _mm256_unpacklo_ps((__m256)v[0], (__m256)v[1]), b = _mm256_unpackhi_ps((__m256)v[0], (__m256)v[1]);
+  const __m256 c = _mm256_unpacklo_ps((__m256)v[2], (__m256)v[3]), d = _mm256_unpackhi_ps((__m256)v[2], (__m256)v[3]);
+  r[0] = (F32Lanes)_mm256_shuffle_ps(a, c, 0x44), r[1] = (F32Lanes)_mm256_shuffle_ps(a, c, 0xee);
+  r[2] = (F32Lanes)_mm256_shuffle_ps(b, d, 0x44), r[3] = (F32Lanes)_mm256_shuffle_ps(b, d, 0xee);
+#endif
+}
+EMBER_INLINE void transpose_pieces(const F64Lanes* v, F64Lanes* r) {
+#if defined(__AVX512F__)
+  r[0] = (F64Lanes)_mm512_unpacklo_pd((__m512d)v[0], (__m512d)v[1]);
+  r[1] = (F64Lanes)_mm512_unpackhi_pd((__m512d)v[0], (__m512d)v[1]);
+#else
+  r[0] = (F64Lanes)_mm256_unpacklo_pd((__m256d)v[0], (__m256d)v[1]);
+  r[1] = (F64Lanes)_mm256_unpackhi_pd((__m256d)v[0], (__m256d)v[1]);
+#endif
+}
+#endif
+
+// The square that starts in `rows` rows of p, `stride` apart, transposed into r; rows from `rows` on repeat the first.
+// 128-bit pieces are loaded into the right lanes at once, which leaves half of the shuffles.
+template <class T>
+EMBER_INLINE void load_transposed(const T* p, int64_t stride, int rows, Lanes<T>* r) {
+  constexpr int L = kLanes<T>;
+#if defined(__AVX2__)
+  constexpr int kPiece = 16 / sizeof(T), kPieces = L / kPiece;  // numbers in 128 bits, such pieces in a register
+  typedef float Piece __attribute__((vector_size(16)));
+  const T* row[L];
+#pragma GCC unroll 16
+  for (int i = 0; i < L; ++i) row[i] = p + (i < rows ? i : 0) * stride;
+#pragma GCC unroll 4
+  for (int c = 0; c < kPieces; ++c) {  // columns c * kPiece and on
+    Lanes<T> v[kPiece];
+#pragma GCC unroll 4
+    for (int q = 0; q < kPiece; ++q) {
+      auto piece = [&](int l) __attribute__((always_inline)) {
+        Piece x;
+        __builtin_memcpy(&x, row[l * kPiece + q] + c * kPiece, sizeof x);
+        return (__m128)x;
+      };
+#if defined(__AVX512F__)
+      __m512 x = _mm512_castps128_ps512(piece(0));
+      x = _mm512_insertf32x4(x, piece(1), 1), x = _mm512_insertf32x4(x, piece(2), 2), x = _mm512_insertf32x4(x, piece(3), 3);
+#else
+      const __m256 x = _mm256_insertf128_ps(_mm256_castps128_ps256(piece(0)), piece(1), 1);
+#endif
+      v[q] = (Lanes<T>)x;
+    }
+    transpose_pieces(v, r + c * kPiece);
+  }
+#else
+#pragma GCC unroll 4
+  for (int i = 0; i < L; ++i) r[i] = load(p + (i < rows ? i : 0) * stride);
+  transpose(r);
+#endif
+}
+
 }  // namespace ember::cpu::EMBER_ISA
