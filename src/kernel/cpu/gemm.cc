@@ -54,6 +54,8 @@ namespace {
 constexpr int64_t kTaskWork = 1 << 18;   // multiply-adds worth a task of their own
 constexpr int64_t kWidePanels = 4;       // A of up to this many panels is packed whole
 constexpr int64_t kChunk = 2 << 20;      // elements of B packed at a time for all threads
+constexpr int64_t kFewRows = 8;          // A of up to this many rows streams a large B
+constexpr int64_t kStreamed = 1 << 18;   // elements of B that count as large
 constexpr int64_t kTaskColumns = 512, kTaskPanels = 8;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -91,34 +93,44 @@ void run_panel(const GemmTable<T>& g, const Product<T>& x, int64_t i0, int64_t i
   }
 }
 
+// Few rows against a B that does not fit in cache: B is read once, in order, eight rows of a strip at a time, while the
+// sums of the strip stay in L1. The sums are the tile's, bit for bit: the same chain over k, block by block.
 template <class T>
-void one_row(const GemmTable<T>& g, const Product<T>& x, const T* a, int64_t j0, int64_t j1) {
-  constexpr int64_t kStrip = 1024;
-  T sum[kStrip];
-  const T* b = reinterpret_cast<const T*>(x.b);
+void few_rows(const GemmTable<T>& g, const Product<T>& x, int64_t j0, int64_t j1) {
+  constexpr int64_t kStrip = 1024, kStep = 8;
+  T sums[kFewRows * kStrip], piece[kMaxTileVectors * 16];
+  const T one = 1, *a = reinterpret_cast<const T*>(x.a), *b = reinterpret_cast<const T*>(x.b);
+  const int64_t width = int64_t{kMaxTileVectors} * g.lanes;
   for (int64_t j = j0; j < j1; j += kStrip) {
     const int64_t n = std::min(kStrip, j1 - j);
-    for (int64_t p0 = 0; p0 == 0 || p0 < x.k; p0 += kGemmKc) {
-      g.row_times(a + p0, b + p0 * x.b_row + j, x.b_row, std::min(kGemmKc, x.k - p0), n, sum);
-      // The finishing step is the tile's, with k = 0 replaced by a one-row product of the sums with 1.
-      Tile<T> t{1, nullptr, nullptr, 0, nullptr, nullptr, x.ldc, 0, x.alpha, p0 ? T(1) : x.beta, p0 ? TileAdd::kC : x.add, nullptr};
-      const T one = 1;
-      T piece[kMaxTileVectors * 16];
-      const int64_t width = int64_t{kMaxTileVectors} * g.lanes;
-      for (int64_t q = 0; q < n; q += width) {
-        t.columns = std::min(width, n - q);
-        std::copy_n(sum + q, t.columns, piece);
-        t.a = &one, t.b = piece, t.c = x.c + j + q;
-        t.bias = t.add == TileAdd::kRowBias ? x.bias : x.bias + j + q;
-        g.tile[1][ceil_div(t.columns, g.lanes)](t);
-      }
+    for (int64_t p0 = 0; p0 < x.k; p0 += kGemmKc) {
+      const int64_t p1 = std::min(x.k, p0 + kGemmKc);
+      for (int64_t p = p0; p < p1; p += kStep)
+        for (int64_t i = 0; i < x.m; ++i)
+          g.row_times(a + i * x.a_row + p, b + p * x.b_row + j, x.b_row, std::min(kStep, p1 - p), n, p == p0, sums + i * kStrip);
+      // The finish is the tile's own: a product of the sums with 1.
+      Tile<T> t{1, &one, piece, 0, nullptr, nullptr, x.ldc, 0, x.alpha, p0 ? T(1) : x.beta, p0 ? TileAdd::kC : x.add, nullptr};
+      for (int64_t i = 0; i < x.m; ++i)
+        for (int64_t q = 0; q < n; q += width) {
+          t.columns = std::min(width, n - q);
+          std::copy_n(sums + i * kStrip + q, t.columns, piece);
+          t.c = x.c + i * x.ldc + j + q;
+          t.bias = t.add == TileAdd::kRowBias ? x.bias + i : x.bias + j + q;
+          g.tile[1][ceil_div(t.columns, g.lanes)](t);
+        }
     }
   }
 }
 
 template <class T>
 void wide(const GemmTable<T>& g, const Product<T>& x) {
-  const bool bare_row = x.m == 1 && x.a_col == 1 && x.kind == 0;
+  const int64_t nr = int64_t{g.lanes} * (x.m <= g.thin_rows ? kMaxTileVectors : g.vectors);
+  const bool stream = x.b_col == 1 && x.kind == 0, row_major = x.a_col == 1 && x.kind == 0;
+  if (stream && row_major && x.m <= kFewRows && x.n >= 2 * nr && x.k > 0 && (x.m == 1 || x.n * x.k > kStreamed)) {
+    const int64_t grain = std::max<int64_t>(1024, ceil_div(kTaskWork / 2, x.k) / 256 * 256);
+    return parallel_for(0, x.n, grain, [&](int64_t j0, int64_t j1) { few_rows(g, x, j0, j1); });
+  }
+  const bool bare_row = x.m == 1 && row_major;
   const Scratch a_memory(bare_row ? 0 : (x.m * x.k + kTileSlack) * sizeof(T));
   const T* packed_a = reinterpret_cast<const T*>(x.a);
   if (!bare_row) {
@@ -126,12 +138,6 @@ void wide(const GemmTable<T>& g, const Product<T>& x) {
       g.pack_a[x.kind](x.a + p * x.a_col * x.item, x.a_row, x.a_col, x.m, std::min(kGemmKc, x.k - p),
                        a_memory.as<T>() + p * x.m);
     packed_a = a_memory.as<T>();
-  }
-  const int64_t nr = int64_t{g.lanes} * (x.m <= g.thin_rows ? kMaxTileVectors : g.vectors);
-  const bool stream = x.b_col == 1 && x.kind == 0;
-  if (x.m == 1 && stream && x.n >= 2 * nr) {
-    const int64_t grain = std::max<int64_t>(1024, ceil_div(kTaskWork / 2, x.k + 1) / 256 * 256);
-    return parallel_for(0, x.n, grain, [&](int64_t j0, int64_t j1) { one_row(g, x, packed_a, j0, j1); });
   }
   const bool direct = stream && (x.m <= g.rows || x.k * nr <= 4096);
   const int64_t panels = ceil_div(x.n, nr);

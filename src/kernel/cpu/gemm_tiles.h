@@ -46,9 +46,9 @@ struct GemmTable {
   void (*pack_a[3])(const void* a, int64_t row_stride, int64_t col_stride, int64_t m, int64_t k, T* out);
   // pack_b: panels of `width` columns, each [k][width]; the last one is filled up to whole registers.
   void (*pack_b[3])(const void* b, int64_t row_stride, int64_t col_stride, int64_t k, int64_t n, int64_t width, T* out);
-  // out[j] = sum_p x[p] * b[p * ldb + j] for contiguous rows b, n <= kThinColumns: the tile of one row, turned inside out
-  // so that wide matrices stream.
-  void (*row_times)(const T* x, const T* b, int64_t ldb, int64_t k, int64_t n, T* out);
+  // out[j] (+)= sum_p x[p] * b[p * ldb + j] over contiguous rows of b: the tile of one row, turned inside out so that a
+  // wide matrix streams. `first` starts from 0.
+  void (*row_times)(const T* x, const T* b, int64_t ldb, int64_t k, int64_t n, bool first, T* out);
 };
 
 template <class T>

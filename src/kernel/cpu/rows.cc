@@ -43,7 +43,7 @@ const RowTable<BFloat16, float>& row_table() { return EMBER_PICK(rows_bf16); }
 namespace {
 
 constexpr int64_t kPiece = 1 << 14;   // elements worth a piece of their own
-constexpr int64_t kChunks = 16;       // partial sums over rows are kept for at most so many chunks
+constexpr int64_t kChunks = 32;       // partial sums over rows are kept for at most so many chunks
 
 int64_t grain_for(int64_t elements) { return std::max<int64_t>(1, kPiece / std::max<int64_t>(1, elements)); }
 
@@ -98,21 +98,36 @@ void join(const T* partial, int64_t chunks, int64_t n, void* out) {
   }
 }
 
-// dweight = sum over rows of g * (x - mean) * rstd, dbias = sum of g.
+// The backward of layer_norm (mean given) and rms_norm (mean null): dx row by row, and over fixed chunks of rows the sums
+// dweight = g * (x - mean) * rstd and dbias = g, taken while a few rows are still in cache.
 template <class S, class T>
-void row_params(const RowTable<S, T>& k, const S* g, const S* x, const T* mean, const T* rstd, void* dweight, void* dbias,
-                int64_t rows, int64_t dim) {
-  if (!dweight && !dbias) return;
+void norm_backward(const S* g, const S* x, const T* w, const T* mean, const T* rstd, S* dx, void* dweight, void* dbias,
+                   int64_t rows, int64_t dim) {
+  constexpr int64_t kRows = 16;
+  const auto& k = row_table<S, T>();
   const int64_t chunks = std::clamp<int64_t>(rows * dim / kPiece, 1, std::min(kChunks, std::max<int64_t>(1, rows)));
-  const Scratch memory(2 * chunks * dim * sizeof(T));
+  const bool params = dweight || dbias;
+  const Scratch memory(params ? 2 * chunks * dim * sizeof(T) : 0);
   T *sum_g = memory.as<T>(), *sum_gx = sum_g + chunks * dim;
-  std::fill_n(sum_g, 2 * chunks * dim, T(0));
+  if (params) std::fill_n(sum_g, 2 * chunks * dim, T(0));
   parallel_for(0, chunks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; ++c) {
-      const int64_t r0 = rows * c / chunks, r1 = rows * (c + 1) / chunks;
-      for (int64_t j = 0; j < dim; j += kBand)
-        k.column_dots_rows(g + r0 * dim + j, x + r0 * dim + j, r1 - r0, dim, std::min(kBand, dim - j),
-                           mean ? mean + r0 : nullptr, rstd + r0, sum_g + c * dim + j, sum_gx + c * dim + j);
+      const int64_t last = rows * (c + 1) / chunks;
+      for (int64_t r0 = rows * c / chunks; r0 < last; r0 += kRows) {
+        const int64_t n = std::min(kRows, last - r0);
+        for (int64_t r = r0; dx && r < r0 + n; ++r) {
+          const S *gr = g + r * dim, *xr = x + r * dim;
+          const T m = mean ? mean[r] : T(0), s = rstd[r];
+          T d[2];  // sum of g w, and of g w (x - mean)
+          if (w) k.dots_weighted(gr, xr, w, dim, m, d);
+          else k.dots(gr, xr, dim, m, d);
+          k.combine(gr, xr, w, dx + r * dim, dim, m, s, -s * s * s * d[1] / static_cast<T>(dim),
+                    mean ? -s * d[0] / static_cast<T>(dim) : T(0));
+        }
+        for (int64_t j = 0; params && j < dim; j += kBand)
+          k.column_dots_rows(g + r0 * dim + j, x + r0 * dim + j, n, dim, std::min(kBand, dim - j), mean ? mean + r0 : nullptr,
+                             rstd + r0, sum_g + c * dim + j, sum_gx + c * dim + j);
+      }
     }
   });
   join<S, T>(sum_g, chunks, dim, dbias), join<S, T>(sum_gx, chunks, dim, dweight);
@@ -197,23 +212,9 @@ void layer_norm(DType dtype, const void* x, const void* weight, const void* bias
 void layer_norm_backward(DType dtype, const void* g, const void* x, const void* weight, const void* mean,
                          const void* rstd, void* dx, void* dweight, void* dbias, int64_t rows, int64_t dim) {
   with_float("layer_norm_backward", dtype, [&]<class S, class T>() {
-    const auto& k = row_table<S, T>();
     const Wide<S, T> w(weight, dim);
-    const S *grad = static_cast<const S*>(g), *from = static_cast<const S*>(x);
-    const T *means = static_cast<const T*>(mean), *scales = static_cast<const T*>(rstd);
-    if (dx && dim)
-      parallel_for(0, rows, grain_for(dim), [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) {
-          const S *gr = grad + r * dim, *xr = from + r * dim;
-          const T m = means[r], s = scales[r];
-          T d[2];  // sum of g w, and of g w (x - mean)
-          if (w) k.dots_weighted(gr, xr, w, dim, m, d);
-          else k.dots(gr, xr, dim, m, d);
-          k.combine(gr, xr, w, static_cast<S*>(dx) + r * dim, dim, m, s, -s * s * s * d[1] / static_cast<T>(dim),
-                    -s * d[0] / static_cast<T>(dim));
-        }
-      });
-    row_params<S, T>(k, grad, from, means, scales, dweight, dbias, rows, dim);
+    norm_backward<S, T>(static_cast<const S*>(g), static_cast<const S*>(x), w, static_cast<const T*>(mean),
+                        static_cast<const T*>(rstd), static_cast<S*>(dx), dweight, dbias, rows, dim);
   });
 }
 
@@ -238,22 +239,9 @@ void rms_norm(DType dtype, const void* x, const void* weight, double eps, void* 
 void rms_norm_backward(DType dtype, const void* g, const void* x, const void* weight, const void* rstd, void* dx,
                        void* dweight, int64_t rows, int64_t dim) {
   with_float("rms_norm_backward", dtype, [&]<class S, class T>() {
-    const auto& k = row_table<S, T>();
     const Wide<S, T> w(weight, dim);
-    const S *grad = static_cast<const S*>(g), *from = static_cast<const S*>(x);
-    const T* scales = static_cast<const T*>(rstd);
-    if (dx && dim)
-      parallel_for(0, rows, grain_for(dim), [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) {
-          const S *gr = grad + r * dim, *xr = from + r * dim;
-          const T s = scales[r];
-          T d[2];
-          if (w) k.dots_weighted(gr, xr, w, dim, 0, d);
-          else k.dots(gr, xr, dim, 0, d);
-          k.combine(gr, xr, w, static_cast<S*>(dx) + r * dim, dim, 0, s, -s * s * s * d[1] / static_cast<T>(dim), 0);
-        }
-      });
-    row_params<S, T>(k, grad, from, nullptr, scales, dweight, nullptr, rows, dim);
+    norm_backward<S, T>(static_cast<const S*>(g), static_cast<const S*>(x), w, static_cast<const T*>(nullptr),
+                        static_cast<const T*>(rstd), static_cast<S*>(dx), dweight, nullptr, rows, dim);
   });
 }
 

@@ -167,9 +167,10 @@ void pack_b(const void* source, int64_t rs, int64_t cs, int64_t k, int64_t n, in
 }
 
 template <class T>
-void row_times(const T* x, const T* b, int64_t ldb, int64_t k, int64_t n, T* out) {
+void row_times(const T* x, const T* b, int64_t ldb, int64_t k, int64_t n, bool first, T* out) {
   constexpr int L = kLanes<T>, kStep = 8;
-  for (int64_t j = 0; j < n; ++j) out[j] = 0;
+  if (first)
+    for (int64_t j = 0; j < n; ++j) out[j] = 0;
   int64_t p = 0;
   for (; p + kStep <= k; p += kStep) {
     Lanes<T> xs[kStep];
