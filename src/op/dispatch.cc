@@ -98,7 +98,13 @@ static void run_view(Call& c) {
   if (c.op.view) {
     View v;
     c.op.view(c.args, v);
-    c.results[0] = Value(make_view(x, v));
+    if (c.form == form::kInplace) {  // unsqueeze_ and its like: another geometry for the same tensor
+      c.out->impl()->offset = v.offset;
+      c.out->impl()->set_sizes(v.sizes, v.strides);
+      c.results[0] = Value(*c.out);
+    } else {
+      c.results[0] = Value(make_view(x, v));
+    }
     return;
   }
   std::vector<View> views;
@@ -174,8 +180,12 @@ void run_backend(Call& c) {
   if (c.op.cpu) return run_kernel(c);
   if (c.op.view || c.op.views) {
     run_view(c);
-    if (c.form != form::kFunction) deliver(c, 1);
+    if (c.form == form::kOut) deliver(c, 1);
     return;
+  }
+  for (size_t i = 0; i < c.op.schema.args.size(); ++i) {
+    EMBER_CHECK_NOT_IMPLEMENTED(!c.args[i].is_tensor() || !c.args[i].tensor().is_meta(), c.op.name(),
+                                ": its result's shape depends on data, which tensors on the meta device do not have");
   }
   c.op.dynamic(c.args, c.results);
   if (c.form != form::kFunction) deliver(c, c.op.schema.results.size());
