@@ -89,6 +89,7 @@ static void run_pointwise(Call& c) {
 
 static Tensor make_view(const Tensor& x, const View& v) {
   Tensor out = alias_raw(x, v.sizes, v.strides, v.offset);
+  if (v.dtype) out->dtype = *v.dtype;
   out->view_base = x->view_base ? x->view_base : x.ptr();
   return out;
 }
@@ -99,9 +100,10 @@ static void run_view(Call& c) {
     View v;
     c.op.view(c.args, v);
     if (c.form == form::kInplace) {  // unsqueeze_ and its like: another geometry for the same tensor
-      c.out->impl()->offset = v.offset;
-      c.out->impl()->set_sizes(v.sizes, v.strides);
-      c.results[0] = Value(*c.out);
+      x->set_sizes(v.sizes, v.strides);
+      x->offset = v.offset;
+      x.bump_version();
+      c.results[0] = Value(x);
     } else {
       c.results[0] = Value(make_view(x, v));
     }

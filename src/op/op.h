@@ -38,13 +38,15 @@ EMBER_API Tensor empty(const Meta& meta);
 // The geometry that a view op gives its input's storage.
 struct View {
   Dims sizes, strides;
-  int64_t offset = 0;
+  int64_t offset = 0;            // in elements of the view's dtype
+  std::optional<DType> dtype{};  // other than the input's: view_as_real, view(dtype)
 };
 
 // Which tensors vjp needs with their data: bit i is argument i (for `inputs`) or result i (for `outputs`). The others
 // reach vjp as shapes without data.
 struct Saves {
   uint32_t inputs = 0, outputs = 0;
+  bool geometry = false;  // argument 0's strides and offset too, where its data is not kept
 };
 
 // A destination that a kernel fills: made from infer, or the user's `out=`, or self of an in-place call.

@@ -36,6 +36,10 @@ class OpNode final : public Node, public Grads {
   std::string name() const override { return node_name(op_); }
 
   void keep_args(const Value* args, const Tensor* overwritten) {
+    if (op_.saves.geometry) {
+      const Tensor& x = args[0].tensor();
+      geometry_ = std::make_unique<View>(View{x.sizes(), x.strides(), x.storage_offset()});
+    }
     for (size_t i = 0; i < kept_.size(); ++i) {
       Kept& k = kept_[i];
       const Value& v = args[i];
@@ -176,6 +180,7 @@ class OpNode final : public Node, public Grads {
       if (k.is_tensor) {
         Tensor t = k.saved ? k.tensor.unpack(none) : empty_raw(k.sizes, k.dtype, kMeta);
         if (!k.saved) t->wrapped_number = k.wrapped;
+        if (i == 0 && geometry_) t->set_sizes(k.sizes, geometry_->strides), t->offset = geometry_->offset;
         args[i] = Value(std::move(t));
       } else if (i < list_shapes_.size() && (!list_shapes_[i].empty())) {
         std::vector<Tensor> list;
@@ -227,6 +232,7 @@ class OpNode final : public Node, public Grads {
   std::vector<std::vector<SavedTensor>> lists_;
   std::vector<std::vector<Tensor>> tensors_;
   std::vector<Tensor> grads_, out_;
+  std::unique_ptr<View> geometry_;
   Ptr<Node> self_;
   bool freed_ = false;
 };
@@ -275,6 +281,7 @@ void grad_interpreter(Call& c) {
     for (size_t i = 0; i < count; ++i) describe(c.results[i].tensor());
   }
   if (!any) return;
+  if (inplace && op.view && (*c.out)->view_base) return;  // its history is found anew, from the base
   if (inplace) {
     node->keep_results(c.results);
     return rebase_history(*c.out, node);
