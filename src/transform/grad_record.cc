@@ -1,5 +1,6 @@
 // The grad interpreter: runs a call below itself and records a node for it, from the op's entry alone.
 #include <cctype>
+#include <memory>
 
 #include "op/grads.h"
 #include "op/ops.h"
