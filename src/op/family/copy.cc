@@ -62,7 +62,7 @@ struct Copy {
   static constexpr auto schema = "copy(Tensor self, Tensor src, bool non_blocking=False) -> Tensor";
   static constexpr auto doc = "src, broadcast and converted to the shape and dtype of self; copy_ writes it into self";
   static constexpr auto kind = Kind::kOpaque;
-  static constexpr auto forms = form::kMethod | form::kInplace;
+  static constexpr auto forms = form::kInplace;
   static Meta infer(const Tensor& self, const Tensor& src, bool) {
     return Meta(broadcast_shapes(self.sizes(), src.sizes()), self);
   }
@@ -80,7 +80,7 @@ struct Fill {
   static constexpr auto schema = "fill(Tensor self, Tensor value) -> Tensor";
   static constexpr auto doc = "One value in the shape and dtype of self; `value` is a number or a 0-dim tensor";
   static constexpr auto kind = Kind::kOpaque;
-  static constexpr auto forms = form::kFunction | form::kMethod | form::kInplace;
+  static constexpr auto forms = form::kFunction | form::kInplace;
   static Meta infer(const Tensor& self, const Tensor& value) {
     EMBER_CHECK(value.dim() == 0, "fill_ only supports 0-dimension value tensor but got tensor with ", value.dim(),
                 " dimensions.");
@@ -98,7 +98,7 @@ struct Zero {
   static constexpr auto schema = "zero(Tensor self) -> Tensor";
   static constexpr auto doc = "Zeros in the shape and dtype of self";
   static constexpr auto kind = Kind::kOpaque;
-  static constexpr auto forms = form::kFunction | form::kMethod | form::kInplace;
+  static constexpr auto forms = form::kFunction | form::kInplace;
   static Meta infer(const Tensor& self) {
     return Meta(self.sizes(), preserved_strides(self, {}), self.dtype(), self.device());
   }
@@ -233,7 +233,7 @@ struct Resize {
   static constexpr auto schema = "resize(Tensor self, SymInt[] size, *, MemoryFormat? memory_format=None) -> Tensor";
   static constexpr auto doc = "Gives self another shape over its own memory, which grows where needed; new elements are undefined";
   static constexpr auto kind = Kind::kComposite;
-  static constexpr auto forms = form::kInplace | form::kMethod;
+  static constexpr auto forms = form::kInplace;
   static Tensor call(const Tensor& self, DimsView size, std::optional<MemoryFormat> format) {
     EMBER_CHECK(!self.requires_grad(), "cannot resize variables that require grad");
     if (!(DimsView(self.sizes()) == size)) resize_raw(self, size);
@@ -246,7 +246,7 @@ struct ResizeAs {
   static constexpr auto schema = "resize_as(Tensor self, Tensor the_template, *, MemoryFormat? memory_format=None) -> Tensor";
   static constexpr auto doc = "resize to another tensor's shape";
   static constexpr auto kind = Kind::kComposite;
-  static constexpr auto forms = form::kInplace | form::kMethod;
+  static constexpr auto forms = form::kInplace;
   static Tensor call(const Tensor& self, const Tensor& other, std::optional<MemoryFormat> format) {
     return Resize::call(self, other.sizes(), format);
   }
@@ -255,7 +255,7 @@ struct SetSource {
   static constexpr auto schema = "set.source_Tensor(Tensor self, Tensor source) -> Tensor";
   static constexpr auto doc = "Makes self another handle on source's memory and geometry";
   static constexpr auto kind = Kind::kComposite;
-  static constexpr auto forms = form::kInplace | form::kMethod;
+  static constexpr auto forms = form::kInplace;
   static Tensor call(const Tensor& self, const Tensor& source) {
     EMBER_CHECK(self.dtype() == source.dtype(), "set_: Could not set tensor of type ", source.dtype(),
                 " to a tensor of type ", self.dtype());
@@ -269,7 +269,7 @@ struct SetEmpty {
   static constexpr auto schema = "set(Tensor self) -> Tensor";
   static constexpr auto doc = "Makes self an empty tensor of no memory";
   static constexpr auto kind = Kind::kComposite;
-  static constexpr auto forms = form::kInplace | form::kMethod;
+  static constexpr auto forms = form::kInplace;
   static Tensor call(const Tensor& self) { return SetSource::call(self, empty_raw({0}, self.dtype(), self.device())); }
 };
 
