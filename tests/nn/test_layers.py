@@ -207,6 +207,8 @@ CASES = [
     ),
     ("TransformerDecoderLayer", (8, 2, 16), {"dropout": 0.0}, [x(5, 3, 8), x(6, 3, 8)]),
     ("Transformer", (8, 2, 1, 2, 16), {"dropout": 0.0}, [x(5, 3, 8), x(4, 3, 8)]),
+    ("LinearCrossEntropyLoss", (8, 5), {"bias": True}, [x(6, 8), ints(5, 6)]),
+    ("LinearCrossEntropyLoss", (8, 5), {"out_features": (2,)}, [x(6, 8), ints(5, 6, 2)]),
     ("AdaptiveLogSoftmaxWithLoss", (8, 20, [5, 10]), {"div_value": 2.0}, [x(6, 8), ints(20, 6)]),
 ]
 

@@ -4,7 +4,7 @@ from . import functional, init, modules, parameter, utils
 from .modules import *  # noqa: F403
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 
-_LAZY = ("attention", "parallel")
+_LAZY = ("attention", "common_types", "parallel")
 
 
 def __getattr__(name):

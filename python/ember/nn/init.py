@@ -93,24 +93,42 @@ def _no_grad_zero_(tensor):
 
 
 def _no_grad_trunc_normal_(tensor, mean, std, a, b, generator=None):
+    """Redraws until every value lies in [a, b]: normal ones where most do, else uniform ones by their odds."""
+
     def norm_cdf(x):
         return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
 
+    if tensor.is_meta:
+        return tensor
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
             "The distribution of values may be incorrect.",
             stacklevel=2,
         )
+    low, high = tensor.new_tensor(a).item(), tensor.new_tensor(b).item()  # as the tensor's dtype has them
+    mode = max(a, min(mean, b))
+    log_peak = -0.5 * ((mode - mean) / std) ** 2
+
+    def propose_normal(x):
+        x.normal_(mean, std, generator=generator)
+        return (x < low) | (x > high)
+
+    def propose_uniform(x):
+        x.uniform_(a, b, generator=generator)
+        log_density = x.sub(mean).div_(std).pow_(2).mul_(-0.5).sub_(log_peak)
+        return ember.empty_like(x).uniform_(generator=generator).log_().gt(log_density)
+
+    inside = norm_cdf((b - mean) / std) - norm_cdf((a - mean) / std)
+    propose = propose_normal if inside > 0.3 else propose_uniform
     with ember.no_grad():
-        # Uniform between the two values of the cumulative distribution, then through its inverse.
-        low, high = norm_cdf((a - mean) / std), norm_cdf((b - mean) / std)
-        tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-        tensor.erfinv_()
-        tensor.mul_(std * math.sqrt(2.0))
-        tensor.add_(mean)
-        tensor.clamp_(min=a, max=b)
-        return tensor
+        refused = propose(tensor)
+        fresh = ember.empty_like(tensor)
+        while refused.any():
+            again = propose(fresh)
+            tensor.copy_(ember.where(refused, fresh, tensor))
+            refused = refused & again
+    return tensor
 
 
 def uniform_(tensor, a=0.0, b=1.0, generator=None):

@@ -367,14 +367,18 @@ def linear_cross_entropy(
     label_smoothing=0.0,
     options=None,
 ):
-    """cross_entropy(linear(input, linear_weight, linear_bias), target).
+    """cross_entropy(linear(input, linear_weight, linear_bias), target): input [N, D], weight [C, *, D], target [N, *].
+
+    `options` chooses how PyTorch splits the work; the result does not depend on it.
 
     >>> F.linear_cross_entropy(ember.zeros(1, 3), ember.zeros(2, 3), ember.tensor([0]))
     tensor(0.6931)
     """
-    logits = ember.nn.functional.linear(input, linear_weight, linear_bias)
+    shape = linear_weight.shape[:-1]
+    bias = None if linear_bias is None else linear_bias.reshape(-1)
+    logits = ember.nn.functional.linear(input, linear_weight.reshape(-1, linear_weight.shape[-1]), bias)
     return cross_entropy(
-        logits,
+        logits if len(shape) == 1 else logits.unflatten(-1, shape),
         target,
         weight=weight,
         ignore_index=-100 if ignore_index is None else ignore_index,

@@ -20,6 +20,11 @@ def _document(function, name, dims, doc, call):
     return function
 
 
+def _with_indices(pair, name, doc):
+    pair.__name__ = pair.__qualname__ = f"{name}_with_indices"
+    pair.__doc__ = f"{doc}, as (values, indices)."
+
+
 def _max_pool(dims):
     """(max_pool{n}d, max_pool{n}d_with_indices, _max_pool{n}d)."""
     plain, with_indices = op(f"max_pool{dims}d"), op(f"max_pool{dims}d_with_indices")
@@ -35,7 +40,7 @@ def _max_pool(dims):
         return call(input, kernel_size, stride, padding, dilation, ceil_mode)
 
     doc = "The maximum of each window, and with `return_indices` where it is"
-    pair.__name__ = f"max_pool{dims}d_with_indices"
+    _with_indices(pair, f"max_pool{dims}d", "The maximum of each window and where it is")
     values.__name__ = f"_max_pool{dims}d"
     return _document(either, f"max_pool{dims}d", dims, doc, "2"), pair, values
 
@@ -68,7 +73,7 @@ def _adaptive_max_pool(dims):
         return (values, indices) if return_indices else values
 
     doc = "The maximum over windows chosen so that the output has `output_size`"
-    pair.__name__ = f"adaptive_max_pool{dims}d_with_indices"
+    _with_indices(pair, f"adaptive_max_pool{dims}d", "The maximum of each window and where it is")
     return _document(either, f"adaptive_max_pool{dims}d", dims, doc, "2"), pair
 
 
@@ -125,7 +130,7 @@ def _fractional_max_pool(dims):
         values, indices = pair(input, kernel_size, output_size, output_ratio, True, _random_samples)
         return (values, indices) if return_indices else values
 
-    pair.__name__ = f"fractional_max_pool{dims}d_with_indices"
+    _with_indices(pair, f"fractional_max_pool{dims}d", "The maximum of each random window and where it is")
     doc = "The maximum over windows at random fractional steps (Graham, 2014)"
     return _document(either, f"fractional_max_pool{dims}d", dims, doc, "2, output_size=2"), pair
 

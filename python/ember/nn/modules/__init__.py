@@ -13,6 +13,7 @@ from .flatten import *  # noqa: F403
 from .fold import *  # noqa: F403
 from .instancenorm import *  # noqa: F403
 from .linear import *  # noqa: F403
+from .linear_cross_entropy_options import LinearCrossEntropyOptions
 from .loss import *  # noqa: F403
 from .normalization import *  # noqa: F403
 from .padding import *  # noqa: F403
@@ -27,4 +28,4 @@ __all__ = sorted(
     name
     for name, value in globals().items()
     if isinstance(value, type) and issubclass(value, Module) and not name.startswith("_")
-)
+) + ["LinearCrossEntropyOptions"]
