@@ -19,7 +19,8 @@ namespace ember::cpu {
 namespace {
 
 constexpr int64_t kTaskWork = 1 << 18;    // multiply-adds worth a task
-constexpr int64_t kImageChunk = 2 << 20;  // elements of padded images held at a time
+constexpr int64_t kImageChunk = 2 << 20;  // elements of padded images held at a time, by all threads together
+constexpr int64_t kOwnChunk = 1 << 16;    // and by one thread, if that is more than one image
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t mod(int64_t a, int64_t b) { return ((a % b) + b) % b; }
@@ -170,19 +171,20 @@ void gather(const Gather<S, T>& x, const T* source, int64_t first_image, int64_t
   const auto& g = gemm_table<T>();
   const int64_t nr = int64_t{g.lanes} * (x.m <= g.thin_rows ? kMaxTileVectors : g.vectors);
   const int64_t positions = ((x.grid[0] - 1) * x.q[1] + x.grid[1] - 1) * x.q[2] + x.grid[2];
-  // A piece shares one pass over the weights; its block of C stays in cache.
-  const int64_t cache = x.k > kGemmKc ? 1 << 16 : 1 << 14;
+  // A piece shares one pass over the weights; its block of C stays in cache. Its pitch is kept off powers of two, whose
+  // rows would fall into one cache set.
+  const int64_t cache = x.m * x.k > 1 << 18 ? 1 << 16 : 1 << 14;
   int64_t piece = std::max(nr, std::min<int64_t>(cache / x.m, ceil_div(kTaskWork, x.m * x.k + 1) * 2) / nr * nr);
   piece = ceil_div(ceil_div(positions, ceil_div(positions, piece)), nr) * nr;
-  const int64_t pieces = ceil_div(positions, piece), tasks = images * x.groups * pieces;
+  const int64_t pitch = piece + (piece % 256 ? 0 : 16), pieces = ceil_div(positions, piece), tasks = images * x.groups * pieces;
   const int64_t grain = std::max<int64_t>(1, kTaskWork / (x.m * x.k * std::min(piece, positions) + 1));
   parallel_for(0, tasks, grain, [&](int64_t b, int64_t e) {
-    const Scratch memory((x.m * piece + kTileSlack) * sizeof(T));
+    const Scratch memory((x.m * pitch + kTileSlack) * sizeof(T));
     for (int64_t task = b; task < e; ++task) {
       const int64_t i = task / pieces / x.groups, group = task / pieces % x.groups;
       const int64_t begin = task % pieces * piece, end = std::min(positions, begin + piece);
-      gather_piece(g, x, source + i * x.source_image + group * x.source_group, group, begin, end, nr, memory.as<T>(), piece);
-      write_out(x, memory.as<T>(), piece, begin, end,
+      gather_piece(g, x, source + i * x.source_image + group * x.source_group, group, begin, end, nr, memory.as<T>(), pitch);
+      write_out(x, memory.as<T>(), pitch, begin, end,
                 x.out + (first_image + i) * x.to.image + group * x.m * x.to.channel);
     }
   });
@@ -199,6 +201,26 @@ void pad_images(const Padded& p, const S* x, const Strides& from, int64_t channe
   });
 }
 
+// Runs body(padded images, first, count) over the batch. With enough images each thread pads and uses its own, which then
+// lie in its cache; else the threads share the work within chunks of images.
+template <class S, class T, class Body>
+void over_images(const Padded& p, const S* x, const Strides& from, int64_t channels, const int64_t* size, int64_t batch,
+                 Body body) {
+  const int64_t image = channels * p.plane();
+  const bool own = batch >= 2 * num_threads();
+  const int64_t chunk = std::clamp<int64_t>((own ? kOwnChunk : kImageChunk) / image, 1, batch);
+  auto run = [&](int64_t first, int64_t last) {
+    const Scratch padded((std::min(chunk, last - first) * image + 2 * kTileSlack) * sizeof(T));
+    for (; first < last; first += chunk) {
+      const int64_t images = std::min(chunk, last - first);
+      pad_images(p, x, from, channels, size, first, images, padded.as<T>());
+      body(padded.as<T>(), first, images);
+    }
+  };
+  if (own) parallel_for(0, batch, std::max<int64_t>(1, std::min(chunk, batch / 8)), run);
+  else run(0, batch);
+}
+
 // Packs [groups] matrices of m x k (contiguous rows, T) in tile order.
 template <class T>
 void pack_weights(const T* w, int64_t groups, int64_t m, int64_t k, T* out) {
@@ -208,12 +230,24 @@ void pack_weights(const T* w, int64_t groups, int64_t m, int64_t k, T* out) {
       g.pack_a[0](w + i * m * k + p, k, 1, m, std::min(kGemmKc, k - p), out + i * m * k + p * m);
 }
 
+// An array in the compute type; null stays null.
 template <class S, class T>
-std::vector<T> widened(const void* x, int64_t n) {
-  std::vector<T> out(x ? n : 0);
-  for (size_t i = 0; i < out.size(); ++i) out[i] = wide(static_cast<const S*>(x)[i]);
-  return out;
-}
+class Widened {
+ public:
+  Widened(const void* x, int64_t n) : memory_(x && !std::is_same_v<S, T> ? n * sizeof(T) : 0), data_(nullptr) {
+    if constexpr (std::is_same_v<S, T>) {
+      data_ = static_cast<const T*>(x);
+    } else if (x) {
+      for (int64_t i = 0; i < n; ++i) memory_.as<T>()[i] = wide(static_cast<const S*>(x)[i]);
+      data_ = memory_.as<T>();
+    }
+  }
+  operator const T*() const { return data_; }
+
+ private:
+  Scratch memory_;
+  const T* data_;
+};
 
 bool is_pointwise(const Conv& c) {
   for (int i = 0; i < 3; ++i)
@@ -269,19 +303,13 @@ void forward(const Conv& c, const S* x, const S* weight, const void* bias, S* y)
   const Padded p = padded_for(c);
   const std::vector<int64_t> offsets = tap_offsets(c, p, c.in_channels / c.groups);
   const Scratch a((c.groups * m * k + kTileSlack) * sizeof(T));
-  if constexpr (std::is_same_v<S, T>) pack_weights<T>(weight, c.groups, m, k, a.as<T>());
-  else pack_weights<T>(widened<S, T>(weight, c.groups * m * k).data(), c.groups, m, k, a.as<T>());
-  const std::vector<T> b = widened<S, T>(bias, c.out_channels);
-  const int64_t image = c.in_channels * p.plane(), chunk = std::clamp<int64_t>(kImageChunk / image, 1, c.batch);
-  const Scratch padded((chunk * image + 2 * kTileSlack) * sizeof(T));
-  Gather<S, T> job{c.groups, m, k, a.as<T>(), offsets.data(), image, image / c.groups, {p.q[0], p.q[1], p.q[2]},
-                   {c.out[0], c.out[1], c.out[2]}, bias ? b.data() : nullptr, y, strides_of(c.out_channels, c.out, c.y_last)};
-  const Strides from = strides_of(c.in_channels, c.in, c.x_last);
-  for (int64_t first = 0; first < c.batch; first += chunk) {
-    const int64_t images = std::min(chunk, c.batch - first);
-    pad_images(p, x, from, c.in_channels, c.in, first, images, padded.as<T>());
-    gather(job, padded.as<T>(), first, images);
-  }
+  pack_weights<T>(Widened<S, T>(weight, c.groups * m * k), c.groups, m, k, a.as<T>());
+  const Widened<S, T> b(bias, c.out_channels);
+  const int64_t image = c.in_channels * p.plane();
+  const Gather<S, T> job{c.groups, m, k, a.as<T>(), offsets.data(), image, image / c.groups, {p.q[0], p.q[1], p.q[2]},
+                         {c.out[0], c.out[1], c.out[2]}, b, y, strides_of(c.out_channels, c.out, c.y_last)};
+  over_images<S, T>(p, x, strides_of(c.in_channels, c.in, c.x_last), c.in_channels, c.in, c.batch,
+                    [&](const T* padded, int64_t first, int64_t images) { gather(job, padded, first, images); });
 }
 
 // ---- backward_data -------------------------------------------------------------------------------------------------
@@ -306,10 +334,9 @@ std::vector<Residue> residues(const Conv& c, int i) {
 }
 
 template <class S, class T>
-struct BackwardData {
-  std::vector<T> a;
+struct ResidueJob {
   std::vector<int64_t> offsets;
-  Gather<S, T> job;
+  Gather<S, T> gather;
 };
 
 template <class S, class T>
@@ -325,29 +352,34 @@ void backward_data(const Conv& c, const S* dy, const S* weight, const void* bias
         low = std::max(low, -s), high = std::max(high, (c.in[i] - r.r + c.stride[i] - 1) / c.stride[i] + s);
     p.low[i] = low, p.step[i] = 1, p.q[i] = low + high;
   }
-  const std::vector<T> w = widened<S, T>(weight, c.out_channels * m * taps), b = widened<S, T>(bias, c.in_channels);
-  const int64_t image = c.out_channels * p.plane(), chunk = std::clamp<int64_t>(kImageChunk / image, 1, c.batch);
+  const Widened<S, T> w(weight, c.out_channels * m * taps), b(bias, c.in_channels);
+  const int64_t image = c.out_channels * p.plane();
   const Strides to = strides_of(c.in_channels, c.in, c.x_last), from = strides_of(c.out_channels, c.out, c.y_last);
-  std::vector<BackwardData<S, T>> jobs;
+  // Each tap belongs to one residue, so the packed weights of all residues take the room of the weights.
+  const Scratch packed_memory((c.out_channels * m * taps + kTileSlack) * sizeof(T)), rows_memory(c.out_channels * m * taps * sizeof(T));
+  T *packed = packed_memory.as<T>(), *rows = rows_memory.as<T>();
+  std::vector<ResidueJob<S, T>> jobs;
   for (const auto& rd : residue[0])
     for (const auto& rh : residue[1])
       for (const auto& rw : residue[2]) {
-        BackwardData<S, T> x;
-        std::vector<int64_t> tap;
+        ResidueJob<S, T> x;
+        std::vector<int64_t> tap, shift;
+        for (size_t d = 0; d < rd.taps.size(); ++d)
+          for (size_t h = 0; h < rh.taps.size(); ++h)
+            for (size_t v = 0; v < rw.taps.size(); ++v) {
+              shift.push_back(p.offset(rd.shift[d] + p.low[0], rh.shift[h] + p.low[1], rw.shift[v] + p.low[2]));
+              tap.push_back((rd.taps[d] * c.kernel[1] + rh.taps[h]) * c.kernel[2] + rw.taps[v]);
+            }
+        const int64_t n = static_cast<int64_t>(tap.size()), k = source * n;
         for (int64_t o = 0; o < source; ++o)
-          for (size_t d = 0; d < rd.taps.size(); ++d)
-            for (size_t h = 0; h < rh.taps.size(); ++h)
-              for (size_t v = 0; v < rw.taps.size(); ++v) {
-                x.offsets.push_back(o * p.plane() + p.offset(rd.shift[d] + p.low[0], rh.shift[h] + p.low[1], rw.shift[v] + p.low[2]));
-                tap.push_back(o * m * taps + (rd.taps[d] * c.kernel[1] + rh.taps[h]) * c.kernel[2] + rw.taps[v]);
-              }
-        const int64_t k = static_cast<int64_t>(tap.size());
-        std::vector<T> rows(c.groups * m * k);
-        for (int64_t g = 0; g < c.groups; ++g)
-          for (int64_t r = 0; r < m; ++r)
-            for (int64_t j = 0; j < k; ++j) rows[(g * m + r) * k + j] = w[g * source * m * taps + r * taps + tap[j]];
-        x.a.resize(rows.size() + kTileSlack);
-        pack_weights<T>(rows.data(), c.groups, m, k, x.a.data());
+          for (int64_t t : shift) x.offsets.push_back(o * p.plane() + t);
+        // [oc][ic][tap] to rows [ic][oc][this residue's taps].
+        parallel_for(0, c.groups * source, std::max<int64_t>(1, (1 << 15) / (m * n + 1)), [&](int64_t begin, int64_t end) {
+          for (int64_t o = begin; o < end; ++o)
+            for (int64_t r = 0; r < m; ++r)
+              for (int64_t t = 0; t < n; ++t) rows[((o / source * m + r) * source + o % source) * n + t] = w[(o * m + r) * taps + tap[t]];
+        });
+        pack_weights<T>(rows, c.groups, m, k, packed);
         const int64_t r[3] = {rd.r, rh.r, rw.r};
         Strides step = to;
         S* start = dx;
@@ -356,19 +388,14 @@ void backward_data(const Conv& c, const S* dy, const S* weight, const void* bias
           start += r[i] * to.space[i], step.space[i] *= c.stride[i];
           grid[i] = (c.in[i] - r[i] + c.stride[i] - 1) / c.stride[i];
         }
-        x.job = {c.groups, m, k, nullptr, nullptr, image, image / c.groups, {p.q[0], p.q[1], p.q[2]},
-                 {grid[0], grid[1], grid[2]}, bias ? b.data() : nullptr, start, step};
+        x.gather = {c.groups, m, k, packed, nullptr, image, image / c.groups, {p.q[0], p.q[1], p.q[2]},
+                 {grid[0], grid[1], grid[2]}, b, start, step};
+        packed += c.groups * m * k;
         jobs.push_back(std::move(x));
       }
-  const Scratch padded((chunk * image + 2 * kTileSlack) * sizeof(T));
-  for (int64_t first = 0; first < c.batch; first += chunk) {
-    const int64_t images = std::min(chunk, c.batch - first);
-    pad_images(p, dy, from, c.out_channels, c.out, first, images, padded.as<T>());
-    for (auto& x : jobs) {
-      x.job.a = x.a.data(), x.job.offsets = x.offsets.data();
-      gather(x.job, padded.as<T>(), first, images);
-    }
-  }
+  over_images<S, T>(p, dy, from, c.out_channels, c.out, c.batch, [&](const T* padded, int64_t first, int64_t images) {
+    for (auto& x : jobs) x.gather.offsets = x.offsets.data(), gather(x.gather, padded, first, images);
+  });
 }
 
 // ---- backward_weight -----------------------------------------------------------------------------------------------

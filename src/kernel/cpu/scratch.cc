@@ -10,7 +10,7 @@
 namespace ember::cpu {
 namespace {
 
-constexpr int kSlots = 6;
+constexpr int kSlots = 12;
 constexpr size_t kKeep = size_t{32} << 20;
 
 struct Cache {
@@ -26,7 +26,7 @@ thread_local Cache cache;
 Scratch::Scratch(size_t bytes) : memory_(nullptr), bytes_((bytes + 4095) & ~size_t{4095}) {
   std::pair<void*, size_t>* best = nullptr;
   for (auto& slot : cache.slots)
-    if (slot.second >= bytes_ && (!best || slot.second < best->second)) best = &slot;
+    if (slot.second >= bytes_ && slot.second / 4 <= bytes_ && (!best || slot.second < best->second)) best = &slot;
   if (best) {
     std::tie(memory_, bytes_) = std::exchange(*best, {nullptr, 0});
     return;

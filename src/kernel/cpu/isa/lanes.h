@@ -253,9 +253,14 @@ EMBER_INLINE void load_transposed(const T* p, int64_t stride, int rows, Lanes<T>
 #if defined(__AVX2__)
   constexpr int kPiece = 16 / sizeof(T), kPieces = L / kPiece;  // numbers in 128 bits, such pieces in a register
   typedef float Piece __attribute__((vector_size(16)));
-  const T* row[L];
-#pragma GCC unroll 16
-  for (int i = 0; i < L; ++i) row[i] = p + (i < rows ? i : 0) * stride;
+  const T* first[kPieces];  // of each quad (pair) of rows; within it rows are `stride` apart
+  const int64_t step[4] = {0, stride, 2 * stride, 3 * stride};
+  bool whole = rows == L;
+#pragma GCC unroll 4
+  for (int l = 0; l < kPieces; ++l) first[l] = p + l * kPiece * stride;
+  auto row = [&](int i) __attribute__((always_inline)) {
+    return whole ? first[i / kPiece] + step[i % kPiece] : p + (i < rows ? i : 0) * stride;
+  };
 #pragma GCC unroll 4
   for (int c = 0; c < kPieces; ++c) {  // columns c * kPiece and on
     Lanes<T> v[kPiece];
@@ -263,7 +268,7 @@ EMBER_INLINE void load_transposed(const T* p, int64_t stride, int rows, Lanes<T>
     for (int q = 0; q < kPiece; ++q) {
       auto piece = [&](int l) __attribute__((always_inline)) {
         Piece x;
-        __builtin_memcpy(&x, row[l * kPiece + q] + c * kPiece, sizeof x);
+        __builtin_memcpy(&x, row(l * kPiece + q) + c * kPiece, sizeof x);
         return (__m128)x;
       };
 #if defined(__AVX512F__)
