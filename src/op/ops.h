@@ -220,6 +220,16 @@ inline Tensor nll_loss(const Tensor& self, const Tensor& target, const OptTensor
 inline Tensor cross_entropy(const Tensor& self, const Tensor& target, const OptTensor& weight = {}, std::string_view reduction = "mean", int64_t ignore_index = -100, double label_smoothing = 0) { EMBER_CALL("cross_entropy", self, target, weight, reduction, ignore_index, label_smoothing); }
 inline Tensor binary_cross_entropy_with_logits(const Tensor& self, const Tensor& target, const OptTensor& weight = {}, const OptTensor& pos_weight = {}, std::string_view reduction = "mean") { EMBER_CALL("binary_cross_entropy_with_logits", self, target, weight, pos_weight, reduction); }
 
+// ---- steps of optimizers, in place over all parameters of a group; empty lists for buffers that there are not ----
+#define EMBER_DO(name, ...) \
+  static const Op* const op = find_op(name); \
+  call_op(op, __VA_ARGS__)
+inline void _sgd_step(List self, List grads, List momentum_buffers, double lr, double momentum = 0, double dampening = 0, double weight_decay = 0, bool nesterov = false, bool maximize = false, bool first = false) { EMBER_DO("_sgd_step", self, grads, momentum_buffers, lr, momentum, dampening, weight_decay, nesterov, maximize, first); }
+inline void _adam_step(List self, List grads, List exp_avgs, List exp_avg_sqs, List max_exp_avg_sqs, List state_steps, double lr, double beta1 = 0.9, double beta2 = 0.999, double eps = 1e-8, double weight_decay = 0, bool decoupled = false, bool maximize = false) { EMBER_DO("_adam_step", self, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, state_steps, lr, beta1, beta2, eps, weight_decay, decoupled, maximize); }
+inline void _rmsprop_step(List self, List grads, List square_avgs, List grad_avgs, List momentum_buffers, List state_steps, double lr, double alpha = 0.99, double eps = 1e-8, double weight_decay = 0, double momentum = 0, bool maximize = false) { EMBER_DO("_rmsprop_step", self, grads, square_avgs, grad_avgs, momentum_buffers, state_steps, lr, alpha, eps, weight_decay, momentum, maximize); }
+inline void _adagrad_step(List self, List grads, List state_sums, List state_steps, double lr, double lr_decay = 0, double weight_decay = 0, double eps = 1e-10, bool maximize = false) { EMBER_DO("_adagrad_step", self, grads, state_sums, state_steps, lr, lr_decay, weight_decay, eps, maximize); }
+#undef EMBER_DO
+
 // ---- operators ----
 #define EMBER_OPERATOR(sign, name) \
   inline Tensor operator sign(const Tensor& a, const Tensor& b) { return name(a, b); }

@@ -202,6 +202,6 @@ struct adagrad_step {
 
 }  // namespace
 
-std::vector<std::unique_ptr<Op>> optimizers() { return make_family<sgd_step, adam_step, rmsprop_step, adagrad_step>(); }
+std::vector<std::unique_ptr<Op>> optimizer_ops() { return make_family<sgd_step, adam_step, rmsprop_step, adagrad_step>(); }
 
 }  // namespace ember
