@@ -68,6 +68,13 @@ class EMBER_API Value {
     if (t.defined()) v.tag_ = Tag::kTensor, new (&v.tensor_) Tensor(Ptr<TensorImpl>::adopt(t.impl()));
     return v;
   }
+  // The same value without owning it: the original must outlive it.
+  static Value borrow(const Value& other) {
+    Value v;
+    std::memcpy(static_cast<void*>(&v), &other, sizeof(Value));
+    v.owned_ = false;
+    return v;
+  }
 
   Value(const Value& other) : i_(0) { copy(other); }
   Value(Value&& other) noexcept { steal(other); }
@@ -87,6 +94,10 @@ class EMBER_API Value {
   bool is_number() const { return tag_ >= Tag::kBool && tag_ <= Tag::kComplex; }
 
   const Tensor& tensor() const { return is_tensor() ? tensor_ : undefined(); }
+  Tensor take_tensor() && {  // of a result that owns it
+    Tensor t = owned_ ? Tensor(std::move(tensor_)) : tensor_;
+    return t;
+  }
   Scalar scalar() const;
   Span<Tensor> tensors() const { return tag_ == Tag::kTensorList ? Span<Tensor>(tensors_, size_) : Span<Tensor>(); }
   Span<Scalar> scalars() const { return tag_ == Tag::kScalarList ? Span<Scalar>(scalars_, size_) : Span<Scalar>(); }

@@ -81,6 +81,7 @@ struct AccumulateGrad final : Node {
     if (auto* meta = autograd_meta_or_null(variable)) meta->accumulator = nullptr;
   }
   std::string name() const override { return "AccumulateGrad"; }
+  Tensor leaf() const override { return variable; }
 
   std::vector<Tensor> apply(std::vector<Tensor> grads) override {
     AutogradMeta& meta = autograd_meta(variable);

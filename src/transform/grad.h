@@ -55,6 +55,7 @@ class EMBER_API Node : public RefCounted {
   // From the gradients of the forward call's results (undefined: zero) those of its differentiable inputs, one an edge.
   virtual std::vector<Tensor> apply(std::vector<Tensor> grads) = 0;
   virtual std::string name() const = 0;  // "AddBackward0"
+  virtual Tensor leaf() const { return {}; }  // whose gradient an accumulating node adds to
   virtual void release_saved() {}        // after backward without retain_graph
 
   struct Shape {  // of a result of the forward call

@@ -1,0 +1,367 @@
+# Functions of the top level that are Python: predicates, settings, variadic fronts of ops that take lists, and names
+# that PyTorch has twice. What computes is an op.
+"""The top level's functions in Python."""
+
+from ember import _C
+from ember._C import Tensor
+
+__all__ = [
+    "asarray",
+    "are_deterministic_algorithms_enabled",
+    "broadcast_shapes",
+    "broadcast_tensors",
+    "compiled_with_cxx11_abi",
+    "einsum",
+    "frombuffer",
+    "get_default_device",
+    "get_deterministic_debug_mode",
+    "get_float32_matmul_precision",
+    "get_num_interop_threads",
+    "is_complex",
+    "is_floating_point",
+    "is_inference",
+    "is_nonzero",
+    "is_same_size",
+    "is_signed",
+    "is_storage",
+    "is_tensor",
+    "is_warn_always_enabled",
+    "meshgrid",
+    "numel",
+    "set_default_dtype",
+    "set_default_device",
+    "set_default_tensor_type",
+    "set_flush_denormal",
+    "set_float32_matmul_precision",
+    "set_num_interop_threads",
+    "typename",
+    "use_deterministic_algorithms",
+]
+
+
+def is_tensor(obj):
+    """Is it a Tensor, or of a subclass?
+
+    >>> ember.is_tensor(ember.ones(1))
+    True
+    """
+    return isinstance(obj, Tensor)
+
+
+def is_storage(obj):
+    """Is it a storage object?"""
+    from ember import storage
+
+    return isinstance(obj, (storage.UntypedStorage, storage.TypedStorage))
+
+
+def is_floating_point(input):
+    """Is the tensor's dtype a floating one?"""
+    return input.is_floating_point()
+
+
+def is_complex(input):
+    """Is the tensor's dtype complex?"""
+    return input.is_complex()
+
+
+def is_signed(input):
+    """Can the tensor's dtype hold negative numbers?"""
+    return input.is_signed()
+
+
+def is_inference(input):
+    """Was the tensor made in inference mode?"""
+    return input.is_inference()
+
+
+def is_same_size(input, other):
+    """Have both tensors the same shape?"""
+    return input.is_same_size(other)
+
+
+def is_nonzero(input):
+    """Is the one element not zero? RuntimeError when there is not exactly one."""
+    if input.numel() != 1:
+        what = "no values" if input.numel() == 0 else "more than one value"
+        raise RuntimeError(f"Boolean value of Tensor with {what} is ambiguous")
+    return bool(input)
+
+
+def numel(input):
+    """The number of elements.
+
+    >>> ember.numel(ember.ones(2, 3))
+    6
+    """
+    return input.numel()
+
+
+def typename(obj):
+    """The name of an object's type; of a tensor "torch.FloatTensor" and its like."""
+    if isinstance(obj, Tensor):
+        return obj.type()
+    kind = obj if isinstance(obj, type) else type(obj)
+    module = kind.__module__
+    return kind.__qualname__ if module in ("builtins", "__builtin__", None) else f"{module}.{kind.__qualname__}"
+
+
+def set_default_dtype(d):
+    """Sets the dtype of floats that come from Python; TypeError unless floating.
+
+    >>> ember.set_default_dtype(ember.float64); ember.tensor(1.0).dtype
+    torch.float64
+    """
+    _C.set_default_dtype(d)
+
+
+def set_default_tensor_type(t):
+    """Sets the default dtype by a legacy type ("torch.DoubleTensor")."""
+    from ember._tensor import _LEGACY
+
+    name = t if isinstance(t, str) else t.__name__
+    name = name.removeprefix("torch.")
+    if name not in _LEGACY:
+        raise TypeError(f"invalid type object: {t!r} is no tensor type")
+    _C.set_default_dtype(_LEGACY[name])
+
+
+def get_default_device():
+    """Where factories make tensors."""
+    return _C.device("cpu")
+
+
+def set_default_device(device):
+    """Only the CPU can be the default in this build; RuntimeError for another device."""
+    if device is not None and _C.device(device).type != "cpu":
+        raise RuntimeError(f"set_default_device: device {device} is not available in this build")
+
+
+def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
+    """A 1-d tensor over the bytes of `buffer` (any object with the buffer protocol), without a copy.
+
+    ValueError when count, offset and the element size do not fit the buffer.
+
+    >>> ember.frombuffer(bytearray(b"\\x01\\x02"), dtype=ember.uint8)
+    tensor([1, 2], dtype=torch.uint8)
+    """
+    made = _C._frombuffer(buffer, dtype, count, offset)
+    return made.requires_grad_() if requires_grad else made
+
+
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
+    """A tensor of `obj`: tensor, array, DLPack object, buffer, number or lists. Shares memory unless copy is True.
+
+    ValueError when copy=False cannot be met.
+
+    >>> ember.asarray([1, 2])
+    tensor([1, 2])
+    """
+    if isinstance(obj, Tensor):
+        made = obj
+    elif hasattr(obj, "__dlpack__") and not hasattr(obj, "__array_interface__"):
+        made = _C.from_dlpack(obj)
+    elif isinstance(obj, (bytes, bytearray, memoryview)):
+        made = _C._frombuffer(obj, dtype or _C.get_default_dtype(), -1, 0)
+    elif hasattr(obj, "__array_interface__") and not isinstance(obj, (int, float, complex)):
+        made = _C.as_tensor(obj)
+    else:
+        if copy is False:
+            raise ValueError("can't alias arbitrary sequence into a tensor.")
+        return _C.tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
+    if copy is False and dtype is not None and dtype != made.dtype:
+        raise ValueError(f"can't alias tensor with dtype '{made.dtype}' into dtype '{dtype}'.")
+    made = made.to(dtype=dtype or made.dtype, device=device or made.device, copy=bool(copy))
+    if requires_grad != made.requires_grad:
+        made = made.detach().requires_grad_(requires_grad)
+    return made
+
+
+def _variadic(tensors):
+    return tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+
+
+def broadcast_shapes(*shapes):
+    """The shape that tensors of these shapes broadcast to; RuntimeError when they do not.
+
+    >>> ember.broadcast_shapes((2, 1), (3,))
+    torch.Size([2, 3])
+    """
+    rank = max((len(s) if not isinstance(s, int) else 1 for s in shapes), default=0)
+    out = [1] * rank
+    for shape in shapes:
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        for i, n in enumerate(shape, rank - len(shape)):
+            if n < 0:
+                raise RuntimeError(f"Trying to create tensor with negative dimension ({n}): ({n})")
+            if n != 1 and n != out[i]:
+                if out[i] != 1:
+                    raise RuntimeError(
+                        f"Shape mismatch: objects cannot be broadcast to a single shape: {', '.join(map(str, shapes))}"
+                    )
+                out[i] = n
+    return _C.Size(out)
+
+
+def broadcast_tensors(*tensors):
+    """The tensors as views of their common shape.
+
+    >>> a, b = ember.broadcast_tensors(ember.ones(2, 1), ember.ones(3)); a.shape
+    torch.Size([2, 3])
+    """
+    tensors = _variadic(tensors)
+    shape = broadcast_shapes(*(t.shape for t in tensors))
+    return tuple(t.expand(shape) for t in tensors)
+
+
+def meshgrid(*tensors, indexing="ij"):
+    """Coordinate grids of 1-d tensors, as views: result i varies along dimension i ("ij"), or with the first two
+    dimensions swapped ("xy").
+
+    >>> x, y = ember.meshgrid(ember.arange(2), ember.arange(3), indexing="ij"); x
+    tensor([[0, 0, 0],
+            [1, 1, 1]])
+    """
+    tensors = list(_variadic(tensors))
+    if indexing not in ("ij", "xy"):
+        raise RuntimeError(f"torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: {indexing}")
+    for t in tensors:
+        if t.dim() > 1:
+            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {t}")
+    swap = indexing == "xy" and len(tensors) > 1
+    if swap:
+        tensors[0], tensors[1] = tensors[1], tensors[0]
+    shape = [t.numel() for t in tensors]
+    out = [t.reshape([-1 if j == i else 1 for j in range(len(shape))]).expand(shape) for i, t in enumerate(tensors)]
+    if swap:
+        out = [t.transpose(0, 1) for t in out]
+        out[0], out[1] = out[1], out[0]
+    return tuple(out)
+
+
+def einsum(equation, *operands):
+    """Einstein's sum: products over the letters that repeat, sums over those that the result leaves out.
+
+    >>> ember.einsum("ij,jk->ik", ember.ones(2, 3), ember.ones(3, 2))
+    tensor([[3., 3.],
+            [3., 3.]])
+    """
+    if isinstance(equation, str):
+        return _C.ops.einsum(equation, list(_variadic(operands)))
+    # einsum(a, [0, 1], b, [1, 2], [0, 2]): sublists of numbers instead of letters
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+    def word(sublist):
+        return "".join("..." if n is Ellipsis else letters[n] for n in sublist)
+
+    parts = (equation, *operands)
+    tensors, sublists = list(parts[0 : len(parts) // 2 * 2 : 2]), parts[1 : len(parts) // 2 * 2 : 2]
+    text = ",".join(map(word, sublists))
+    if len(parts) % 2:
+        text += "->" + word(parts[-1])
+    return _C.ops.einsum(text, tensors)
+
+
+# ---- settings that programs make and that change nothing here: results are the same bits at any thread count ----
+
+_settings = {"deterministic": False, "warn_only": False, "matmul": "highest", "interop": 1}
+
+
+def use_deterministic_algorithms(mode, *, warn_only=False):
+    """Remembered; every kernel is deterministic already."""
+    _settings["deterministic"], _settings["warn_only"] = bool(mode), warn_only
+
+
+def are_deterministic_algorithms_enabled():
+    """What use_deterministic_algorithms() set."""
+    return _settings["deterministic"]
+
+
+def get_deterministic_debug_mode():
+    """0, 1 or 2: default, warn, error."""
+    return 0 if not _settings["deterministic"] else 1 if _settings["warn_only"] else 2
+
+
+def set_float32_matmul_precision(precision):
+    """"highest", "high" or "medium"; remembered: float32 products are exact to rounding here."""
+    if precision not in ("highest", "high", "medium"):
+        raise RuntimeError(
+            f"set_float32_matmul_precision: {precision!r} is not one of the supported 'highest', 'high', 'medium'"
+        )
+    _settings["matmul"] = precision
+
+
+def get_float32_matmul_precision():
+    """What set_float32_matmul_precision() set."""
+    return _settings["matmul"]
+
+
+def set_num_interop_threads(n):
+    """Remembered; operations run one after the other."""
+    if n < 1:
+        raise RuntimeError("set_num_interop_threads expects a positive integer")
+    _settings["interop"] = n
+
+
+def get_num_interop_threads():
+    """What set_num_interop_threads() set, 1 at first."""
+    return _settings["interop"]
+
+
+def set_flush_denormal(mode):
+    """False: denormal numbers are always kept."""
+    return False
+
+
+def is_warn_always_enabled():
+    """False: a warning appears once."""
+    return False
+
+
+def compiled_with_cxx11_abi():
+    """True."""
+    return True
+
+
+# ---- second names ----
+
+_ALIASES = {
+    "absolute": "abs",
+    "arccos": "acos",
+    "arccosh": "acosh",
+    "arcsin": "asin",
+    "arcsinh": "asinh",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "arctanh": "atanh",
+    "clip": "clamp",
+    "concat": "cat",
+    "concatenate": "cat",
+    "divide": "div",
+    "fix": "trunc",
+    "ger": "outer",
+    "greater": "gt",
+    "greater_equal": "ge",
+    "less": "lt",
+    "less_equal": "le",
+    "moveaxis": "movedim",
+    "multiply": "mul",
+    "negative": "neg",
+    "not_equal": "ne",
+    "row_stack": "vstack",
+    "subtract": "sub",
+    "swapaxes": "transpose",
+    "swapdims": "transpose",
+    "true_divide": "div",
+}
+
+
+def install_aliases(names):
+    """Adds the second names of ops: functions to `names`, methods to Tensor, in place forms of both."""
+    for alias, name in _ALIASES.items():
+        for suffix in ("", "_"):
+            if name + suffix in names:
+                names.setdefault(alias + suffix, names[name + suffix])
+            method = getattr(Tensor, name + suffix, None)
+            if method is not None and not hasattr(Tensor, alias + suffix):
+                setattr(Tensor, alias + suffix, method)
