@@ -93,14 +93,47 @@ void run_panel(const GemmTable<T>& g, const Product<T>& x, int64_t i0, int64_t i
   }
 }
 
+// C's columns [j, j + n) from the sums of one K block that starts at p0, as the tile itself would: a product with 1.
+template <class T>
+void finish(const GemmTable<T>& g, const Product<T>& x, const T* sums, int64_t pitch, int64_t j, int64_t n, int64_t p0) {
+  const T one = 1;
+  T piece[kMaxTileVectors * 16];
+  Tile<T> t{1, &one, piece, 0, nullptr, nullptr, x.ldc, 0, x.alpha, p0 ? T(1) : x.beta, p0 ? TileAdd::kC : x.add, nullptr};
+  const int64_t width = int64_t{kMaxTileVectors} * g.lanes;
+  for (int64_t i = 0; i < x.m; ++i)
+    for (int64_t q = 0; q < n; q += width) {
+      t.columns = std::min(width, n - q);
+      std::copy_n(sums + i * pitch + q, t.columns, piece);
+      t.c = x.c + i * x.ldc + j + q;
+      t.bias = t.add == TileAdd::kRowBias ? x.bias + i : x.bias + j + q;
+      g.tile[1][ceil_div(t.columns, g.lanes)](t);
+    }
+}
+
+// Few rows against a transposed B (a linear layer's weight): each column of B is contiguous along k and is read once.
+template <class T>
+void few_dots(const GemmTable<T>& g, const Product<T>& x, const T* a, int64_t lda, int64_t j0, int64_t j1) {
+  constexpr int64_t kStrip = kMaxTileVectors * 16;
+  T sums[kDotRows * kStrip];
+  const int64_t strip = int64_t{kMaxTileVectors} * g.lanes, step = 2 * g.lanes;
+  for (int64_t j = j0; j < j1; j += strip) {
+    const int64_t n = std::min(strip, j1 - j);
+    for (int64_t p = 0; p < x.k; p += kGemmKc) {
+      for (int64_t q = 0; q < n; q += step)
+        g.dots[x.kind](a + p, lda, x.m, x.b + ((j + q) * x.b_col + p) * x.item, x.b_col, std::min(kGemmKc, x.k - p),
+                       std::min(step, n - q), sums + q, kStrip);
+      finish(g, x, sums, kStrip, j, n, p);
+    }
+  }
+}
+
 // Few rows against a B that does not fit in cache: B is read once, in order, eight rows of a strip at a time, while the
 // sums of the strip stay in L1. The sums are the tile's, bit for bit: the same chain over k, block by block.
 template <class T>
 void few_rows(const GemmTable<T>& g, const Product<T>& x, int64_t j0, int64_t j1) {
   constexpr int64_t kStrip = 1024, kStep = 8;
-  T sums[kFewRows * kStrip], piece[kMaxTileVectors * 16];
-  const T one = 1, *a = reinterpret_cast<const T*>(x.a), *b = reinterpret_cast<const T*>(x.b);
-  const int64_t width = int64_t{kMaxTileVectors} * g.lanes;
+  T sums[kFewRows * kStrip];
+  const T *a = reinterpret_cast<const T*>(x.a), *b = reinterpret_cast<const T*>(x.b);
   for (int64_t j = j0; j < j1; j += kStrip) {
     const int64_t n = std::min(kStrip, j1 - j);
     for (int64_t p0 = 0; p0 < x.k; p0 += kGemmKc) {
@@ -108,16 +141,7 @@ void few_rows(const GemmTable<T>& g, const Product<T>& x, int64_t j0, int64_t j1
       for (int64_t p = p0; p < p1; p += kStep)
         for (int64_t i = 0; i < x.m; ++i)
           g.row_times(a + i * x.a_row + p, b + p * x.b_row + j, x.b_row, std::min(kStep, p1 - p), n, p == p0, sums + i * kStrip);
-      // The finish is the tile's own: a product of the sums with 1.
-      Tile<T> t{1, &one, piece, 0, nullptr, nullptr, x.ldc, 0, x.alpha, p0 ? T(1) : x.beta, p0 ? TileAdd::kC : x.add, nullptr};
-      for (int64_t i = 0; i < x.m; ++i)
-        for (int64_t q = 0; q < n; q += width) {
-          t.columns = std::min(width, n - q);
-          std::copy_n(sums + i * kStrip + q, t.columns, piece);
-          t.c = x.c + i * x.ldc + j + q;
-          t.bias = t.add == TileAdd::kRowBias ? x.bias + i : x.bias + j + q;
-          g.tile[1][ceil_div(t.columns, g.lanes)](t);
-        }
+      finish(g, x, sums, kStrip, j, n, p0);
     }
   }
 }
@@ -129,6 +153,16 @@ void wide(const GemmTable<T>& g, const Product<T>& x) {
   if (stream && row_major && x.m <= kFewRows && x.n >= 2 * nr && x.k > 0 && (x.m == 1 || x.n * x.k > kStreamed)) {
     const int64_t grain = std::max<int64_t>(1024, ceil_div(kTaskWork / 2, x.k) / 256 * 256);
     return parallel_for(0, x.n, grain, [&](int64_t j0, int64_t j1) { few_rows(g, x, j0, j1); });
+  }
+  if (x.b_row == 1 && x.b_col != 1 && x.m <= kDotRows && x.k > 0) {
+    const Scratch rows_memory(row_major ? 0 : x.m * x.k * sizeof(T));
+    if (!row_major)
+      for (int64_t i = 0; i < x.m; ++i) g.pack_a[x.kind](x.a + i * x.a_row * x.item, x.a_row, x.a_col, 1, x.k, rows_memory.as<T>() + i * x.k);
+    const T* rows = row_major ? reinterpret_cast<const T*>(x.a) : rows_memory.as<T>();
+    const int64_t strip = int64_t{kMaxTileVectors} * g.lanes;
+    return parallel_for(0, x.n, strip * std::max<int64_t>(1, kTaskWork / 2 / (x.k * strip)), [&](int64_t j0, int64_t j1) {
+      few_dots(g, x, rows, row_major ? x.a_row : x.k, j0, j1);
+    });
   }
   const bool bare_row = x.m == 1 && row_major;
   const Scratch a_memory(bare_row ? 0 : (x.m * x.k + kTileSlack) * sizeof(T));

@@ -14,6 +14,7 @@ namespace ember::cpu {
 inline constexpr int64_t kGemmKc = 256;   // K block: partial sums of this many products are added up in order
 inline constexpr int kMaxTileRows = 12;   // upper bound over instruction sets
 inline constexpr int kMaxTileVectors = 4;
+inline constexpr int kDotRows = 4;
 inline constexpr int64_t kTileSlack = 64;  // elements that packers and tiles may touch behind a buffer they were given
 
 enum class TileAdd : int { kNone, kC, kColumnBias, kRowBias };  // what alpha * A B is added to
@@ -49,6 +50,9 @@ struct GemmTable {
   // out[j] (+)= sum_p x[p] * b[p * ldb + j] over contiguous rows of b: the tile of one row, turned inside out so that a
   // wide matrix streams. `first` starts from 0.
   void (*row_times)(const T* x, const T* b, int64_t ldb, int64_t k, int64_t n, bool first, T* out);
+  // out[i * ldout + j] = sum_p x[i * ldx + p] * b[j * ldb + p] for rows i < m <= kDotRows and up to 2 * lanes columns j, by
+  // transposing b in registers: the tile of few rows, without a packed copy. b's kind as for the packers.
+  void (*dots[3])(const T* x, int64_t ldx, int64_t m, const void* b, int64_t ldb, int64_t k, int64_t n, T* out, int64_t ldout);
 };
 
 template <class T>

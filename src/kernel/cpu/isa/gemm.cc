@@ -198,6 +198,48 @@ void row_times(const T* x, const T* b, int64_t ldb, int64_t k, int64_t n, bool f
   }
 }
 
+template <class T, class S, int M>
+void dots_of(const T* x, int64_t ldx, const S* b, int64_t ldb, int64_t k, int64_t n, T* out, int64_t ldout) {
+  constexpr int L = kLanes<T>;
+  const int width[2] = {static_cast<int>(n < L ? n : L), static_cast<int>(n - L)};
+  Lanes<T> acc[2][M];
+#pragma GCC unroll 4
+  for (int i = 0; i < M; ++i) acc[0][i] = acc[1][i] = Lanes<T>{};
+  for (int64_t p = 0; p < k; p += L) {
+    const int64_t m = k - p < L ? k - p : L;
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {  // two chains of fma, so that one's latency hides the other's shuffles
+      if (half && width[1] <= 0) break;
+      Lanes<T> r[L];
+      square<T>(b + half * L * ldb + p, ldb, width[half], m, r);
+      if (m == L) {
+#pragma GCC unroll 16
+        for (int q = 0; q < L; ++q) {
+#pragma GCC unroll 4
+          for (int i = 0; i < M; ++i) acc[half][i] = fma(splat(x[i * ldx + p + q]), r[q], acc[half][i]);
+        }
+      } else {
+        for (int64_t q = 0; q < m; ++q) {
+#pragma GCC unroll 4
+          for (int i = 0; i < M; ++i) acc[half][i] = fma(splat(x[i * ldx + p + q]), r[q], acc[half][i]);
+        }
+      }
+    }
+  }
+  for (int i = 0; i < M; ++i) {
+    store_n(out + i * ldout, acc[0][i], width[0]);
+    if (width[1] > 0) store_n(out + i * ldout + L, acc[1][i], width[1]);
+  }
+}
+template <class T, class S>
+void dots(const T* x, int64_t ldx, int64_t m, const void* b, int64_t ldb, int64_t k, int64_t n, T* out, int64_t ldout) {
+  const S* s = static_cast<const S*>(b);
+  if (m == 1) dots_of<T, S, 1>(x, ldx, s, ldb, k, n, out, ldout);
+  else if (m == 2) dots_of<T, S, 2>(x, ldx, s, ldb, k, n, out, ldout);
+  else if (m == 3) dots_of<T, S, 3>(x, ldx, s, ldb, k, n, out, ldout);
+  else dots_of<T, S, 4>(x, ldx, s, ldb, k, n, out, ldout);
+}
+
 template <class T, int M>
 constexpr void fill_row(GemmTable<T>& t) {
   t.tile[M][1] = tile<T, M, 1>;
@@ -219,11 +261,14 @@ constexpr GemmTable<T> make_table() {
   fill_row<T, kRows>(t);
   t.pack_a[0] = pack_a<T, T>;
   t.pack_b[0] = pack_b<T, T>;
+  t.dots[0] = dots<T, T>;
   if constexpr (sizeof(T) == 4) {
     t.pack_a[1] = pack_a<T, Half>;
     t.pack_a[2] = pack_a<T, BFloat16>;
     t.pack_b[1] = pack_b<T, Half>;
     t.pack_b[2] = pack_b<T, BFloat16>;
+    t.dots[1] = dots<T, Half>;
+    t.dots[2] = dots<T, BFloat16>;
   }
   t.row_times = row_times<T>;
   return t;

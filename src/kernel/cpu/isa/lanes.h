@@ -245,47 +245,45 @@ EMBER_INLINE void transpose_pieces(const F64Lanes* v, F64Lanes* r) {
 }
 #endif
 
-// The square that starts in `rows` rows of p, `stride` apart, transposed into r; rows from `rows` on repeat the first.
+// The square that starts in `rows` rows of p, `stride` apart, transposed into r; lanes from `rows` on are unspecified.
 // 128-bit pieces are loaded into the right lanes at once, which leaves half of the shuffles.
 template <class T>
 EMBER_INLINE void load_transposed(const T* p, int64_t stride, int rows, Lanes<T>* r) {
   constexpr int L = kLanes<T>;
 #if defined(__AVX2__)
   constexpr int kPiece = 16 / sizeof(T), kPieces = L / kPiece;  // numbers in 128 bits, such pieces in a register
-  typedef float Piece __attribute__((vector_size(16)));
-  const T* first[kPieces];  // of each quad (pair) of rows; within it rows are `stride` apart
-  const int64_t step[4] = {0, stride, 2 * stride, 3 * stride};
-  bool whole = rows == L;
+  if (rows % kPiece == 0) {
+    // GCC would keep a pointer for each row of the caller's loop, in memory; four and two strides stay in registers.
+    asm("" : "+r"(p));
+    const T* first[kPieces];
 #pragma GCC unroll 4
-  for (int l = 0; l < kPieces; ++l) first[l] = p + l * kPiece * stride;
-  auto row = [&](int i) __attribute__((always_inline)) {
-    return whole ? first[i / kPiece] + step[i % kPiece] : p + (i < rows ? i : 0) * stride;
-  };
+    for (int l = 0; l < kPieces; ++l) first[l] = p + (l * kPiece < rows ? l * kPiece * stride : 0);
 #pragma GCC unroll 4
-  for (int c = 0; c < kPieces; ++c) {  // columns c * kPiece and on
-    Lanes<T> v[kPiece];
+    for (int c = 0; c < kPieces; ++c) {  // columns c * kPiece and on
+      Lanes<T> v[kPiece];
 #pragma GCC unroll 4
-    for (int q = 0; q < kPiece; ++q) {
-      auto piece = [&](int l) __attribute__((always_inline)) {
-        Piece x;
-        __builtin_memcpy(&x, row(l * kPiece + q) + c * kPiece, sizeof x);
-        return (__m128)x;
-      };
+      for (int q = 0; q < kPiece; ++q) {
+        auto piece = [&](int l) __attribute__((always_inline)) {
+          __m128 x;
+          __builtin_memcpy(&x, first[l] + q * stride + c * kPiece, sizeof x);
+          return x;
+        };
 #if defined(__AVX512F__)
-      __m512 x = _mm512_castps128_ps512(piece(0));
-      x = _mm512_insertf32x4(x, piece(1), 1), x = _mm512_insertf32x4(x, piece(2), 2), x = _mm512_insertf32x4(x, piece(3), 3);
+        __m512 x = _mm512_castps128_ps512(piece(0));
+        x = _mm512_insertf32x4(x, piece(1), 1), x = _mm512_insertf32x4(x, piece(2), 2), x = _mm512_insertf32x4(x, piece(3), 3);
 #else
-      const __m256 x = _mm256_insertf128_ps(_mm256_castps128_ps256(piece(0)), piece(1), 1);
+        const __m256 x = _mm256_insertf128_ps(_mm256_castps128_ps256(piece(0)), piece(1), 1);
 #endif
-      v[q] = (Lanes<T>)x;
+        v[q] = (Lanes<T>)x;
+      }
+      transpose_pieces(v, r + c * kPiece);
     }
-    transpose_pieces(v, r + c * kPiece);
+    return;
   }
-#else
-#pragma GCC unroll 4
-  for (int i = 0; i < L; ++i) r[i] = load(p + (i < rows ? i : 0) * stride);
-  transpose(r);
 #endif
+#pragma GCC unroll 16
+  for (int i = 0; i < L; ++i) r[i] = i < rows ? load(p + i * stride) : Lanes<T>{};
+  transpose(r);
 }
 
 }  // namespace ember::cpu::EMBER_ISA
