@@ -5,6 +5,8 @@
 
 #define EMBER_API __attribute__((visibility("default")))
 #define EMBER_INLINE inline __attribute__((always_inline))
+// For thread-locals on hot paths: one instruction instead of a call. Plain small ones only, as the space is scarce.
+#define EMBER_FAST_TLS __attribute__((tls_model("initial-exec")))
 #define EMBER_COLD __attribute__((cold, noinline))
 #define EMBER_LIKELY(x) __builtin_expect(!!(x), 1)
 #define EMBER_UNLIKELY(x) __builtin_expect(!!(x), 0)

@@ -7,7 +7,7 @@
 
 namespace ember {
 
-thread_local DispatchState dispatch_state;
+constinit thread_local DispatchState dispatch_state;
 Interpreter interpreters[64] = {};
 
 Tensor empty(const Meta& m) {
@@ -61,6 +61,12 @@ static void write_result(const Tensor& to, const Tensor& from) {
 }
 
 static void run_pointwise(Call& c) {
+  if (c.form == form::kFunction) {
+    if (Tensor out = pointwise_fast(c.op, c.args); out.defined()) {
+      c.results[0] = Value(std::move(out));
+      return;
+    }
+  }
   Meta m = pointwise_infer(c.op, c.args);
   if (c.form == form::kFunction) {
     Tensor out = empty(m);

@@ -90,7 +90,7 @@ struct DispatchState {
   Keys on = 0;   // interpreters that are live whatever the arguments
   Keys off = 0;  // interpreters that are out of the way: grad under no_grad, or each one's own inside itself
 };
-extern EMBER_API thread_local DispatchState dispatch_state;
+extern EMBER_API constinit thread_local DispatchState dispatch_state EMBER_FAST_TLS;
 
 using Interpreter = void (*)(Call&);
 extern EMBER_API Interpreter interpreters[64];  // filled by transform/ at start-up; index: the key's bit

@@ -9,6 +9,8 @@
 
 namespace ember {
 
+constexpr int64_t kPiece = 32768;  // elements that one thread takes at a time
+
 static DType in_category(DType state, DType t) { return promote_types(state, t); }
 
 // Dimensioned tensors decide; 0-dim tensors, then Python's numbers, only lift the category.
@@ -57,6 +59,20 @@ static const PointwiseTiles& tiles_of(const Pointwise& p) {
 
 [[noreturn]] EMBER_COLD static void unsupported(const Op& op, DType d) {
   fail<NotImplementedError>(op.name(), ": \"", op.name(), "\" not implemented for '", name(d), "'");
+}
+
+void prepare(Pointwise& p) {
+  for (int i = 0; i < kNumDTypes; ++i) {
+    DType d = static_cast<DType>(i);
+    Compute c = compute_of(d, p.types);
+    int k = static_cast<int>(c);
+    bool lifted = p.promote == Promote::kToFloat && category(d) < 2;
+    if (lifted || !(p.types >> k & 1) || storage_dtype(c) != d || p.mask_inputs) continue;
+    ResultType r = tiles_of(p).result[k];
+    p.direct[i] = {tiles_of(p).forward[k], r == ResultType::kBool   ? DType::kBool
+                                           : r == ResultType::kReal ? real_of(d)
+                                                                    : d};
+  }
 }
 
 PointwiseTypes pointwise_types(const Op& op, const Value* args) {
@@ -152,6 +168,47 @@ struct Params {
   }
 };
 
+Tensor pointwise_fast(const Op& op, const Value* args) {
+  constexpr int64_t kMost = 512;  // bytes of a number spread out
+  const Pointwise& p = *op.pointwise;
+  const Tensor& x = args[0].tensor();
+  const Pointwise::Direct& direct = p.direct[static_cast<int>(x->dtype)];
+  if (!direct.tile || !x->contiguous || x->wrapped_number || x->device.type != DeviceType::kCPU) return {};
+  const int64_t size = item_size(x->dtype);
+  const void* in[4] = {x.data()};
+  alignas(64) char spread[kMost];
+  bool spread_used = false;
+  for (int i = 1; i < p.inputs; ++i) {
+    const Tensor& t = args[i].tensor();
+    if (t->wrapped_number && category(t->dtype) <= category(x->dtype) && x->numel * size <= kMost && !spread_used &&
+        x.dim() > 0) {
+      visit(x->dtype, [&]<class T>(T) {
+        T v = t.item().to<T>();
+        for (int64_t k = 0; k < x->numel; ++k) std::memcpy(spread + k * sizeof(T), &v, sizeof v);
+      });
+      in[i] = spread, spread_used = true;
+    } else if (t->dtype == x->dtype && t->contiguous && !t->wrapped_number && t->device == x->device &&
+               t->sizes == x->sizes) {
+      in[i] = t.data();
+    } else {
+      return {};
+    }
+  }
+  Params params(op, args, compute_of(x->dtype, p.types));
+  Tensor out = empty_as_raw(x, direct.result);
+  if (x->numel <= kPiece) {
+    direct.tile(out.data(), in, params.bytes, x->numel);
+    return out;
+  }
+  const int64_t result_size = item_size(direct.result);
+  parallel_for(0, x->numel, kPiece, [&](int64_t begin, int64_t end) {
+    const void* at[4];
+    for (int i = 0; i < p.inputs; ++i) at[i] = static_cast<const char*>(in[i]) + begin * size;
+    direct.tile(out.data<char>() + begin * result_size, at, params.bytes, end - begin);
+  });
+  return out;
+}
+
 void pointwise_run(const Op& op, const Value* args, const Tensor& out) {
   const Pointwise& p = *op.pointwise;
   PointwiseTypes t = pointwise_types(op, args);
@@ -169,7 +226,7 @@ void pointwise_run(const Op& op, const Value* args, const Tensor& out) {
         x->contiguous && x.dtype() == (p.mask_inputs >> i & 1 ? DType::kBool : compute) && x.sizes() == out.sizes();
     in[i] = direct ? x.data() : nullptr;
   }
-  if (direct && out.numel() <= 32768) return tile(out.data(), in, params.bytes, out.numel());
+  if (direct && out.numel() <= kPiece) return tile(out.data(), in, params.bytes, out.numel());
   Dims strides[5];
   cpu::Operand ops[4];
   for (int i = 0; i < p.inputs; ++i) {

@@ -27,6 +27,12 @@ struct Pointwise {
   int partials = 0;                     // how many of d_self, d_other, d_third there are
   uint32_t reads[3] = {};               // bit 0: g; bit 1 + i: input i; bit 1 + inputs: the result
   const PointwiseTiles* tiles[3] = {};  // by Isa
+  // By dtype: the tile that runs on dense operands of that dtype as they are, or null; and its result's dtype.
+  struct Direct {
+    TileFunction tile = nullptr;
+    DType result = DType::kBool;
+  };
+  Direct direct[kNumDTypes];
   // Symbolic form: which = -1 forward, else a partial; returns the root node.
   int (*trace)(SymGraph& graph, int which) = nullptr;
   // Differentiable form of a partial; x: the inputs.
@@ -47,7 +53,10 @@ struct PointwiseTypes {
   DType result;
 };
 EMBER_API PointwiseTypes pointwise_types(const Op& op, const Value* args);
+EMBER_API void prepare(Pointwise& p);  // fills `direct` for this machine
 EMBER_API Meta pointwise_infer(const Op& op, const Value* args);
+// The common case, dense operands of one dtype and Python's numbers, without more ado; undefined when it is not that.
+EMBER_API Tensor pointwise_fast(const Op& op, const Value* args);
 EMBER_API void pointwise_run(const Op& op, const Value* args, const Tensor& out);
 // Partial `which` in one fused pass: shaped as g, in dtype `to`. What the partial does not read may be undefined.
 EMBER_API Tensor pointwise_partial(const Op& op, int which, const Tensor& g, const Value* args, const Tensor& y,

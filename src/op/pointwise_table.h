@@ -105,6 +105,7 @@ std::unique_ptr<Op> make_pointwise(const PointwiseTiles* baseline, const Pointwi
                                                               : has_partial<T, 0>(Inputs{}, Attributes{});
   }
   p->tiles[0] = baseline, p->tiles[1] = avx2, p->tiles[2] = avx512;
+  prepare(*p);
   p->trace = trace<T>;
   for (int k = 0; k < p->partials; ++k) {
     SymGraph graph;

@@ -288,7 +288,7 @@ Cache& cache() {
 std::atomic<int64_t> failure_in{0};
 
 // The cache itself is on the heap, so that a child of fork() may still read those of threads it does not have.
-thread_local ThreadCache* local_cache = nullptr;
+constinit thread_local ThreadCache* local_cache EMBER_FAST_TLS = nullptr;
 thread_local bool thread_ends = false;
 
 struct ThreadEnd {

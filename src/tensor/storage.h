@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <new>
 
 #include "base/intrusive.h"
 #include "tensor/device.h"
@@ -33,10 +34,15 @@ class EMBER_API Storage final : public RefCounted {
   std::atomic<uint32_t>& version() { return version_; }
 
   ~Storage() override;
-  static void* operator new(size_t size);
-  static void operator delete(void* p, size_t size);
+  struct Behind {
+    size_t bytes;  // of data in the same block
+  };
+  static void* operator new(size_t size, Behind data);
+  static void operator delete(void* p, Behind data);
+  static void operator delete(Storage* s, std::destroying_delete_t);
 
  private:
+  void free_data();
   Storage(void* data, int64_t nbytes, Device device, Deleter deleter, void* context)
       : data_(data), nbytes_(nbytes), context_(context), deleter_(deleter), device_(device) {}
 
@@ -46,6 +52,7 @@ class EMBER_API Storage final : public RefCounted {
   Deleter deleter_;  // null: cpu_free
   std::atomic<uint32_t> version_{0};
   Device device_;
+  uint16_t inside_ = 0;  // bytes that were allocated behind the object itself: small data lives there
 };
 
 }  // namespace ember

@@ -8,35 +8,53 @@
 
 namespace ember {
 
-void* Storage::operator new(size_t size) { return cpu_alloc(size); }
-void Storage::operator delete(void* p, size_t size) { cpu_free(p, size); }
+// Small data lives behind its Storage, in one block; it starts on a cache line's boundary of its own.
+constexpr size_t kStorageBytes = 64, kMaxInside = 1024;
+static_assert(sizeof(Storage) <= kStorageBytes);
+void* Storage::operator new(size_t, Behind data) { return cpu_alloc(kStorageBytes + data.bytes); }
+void Storage::operator delete(void* p, Behind data) { cpu_free(p, kStorageBytes + data.bytes); }
+void Storage::operator delete(Storage* s, std::destroying_delete_t) {
+  size_t bytes = kStorageBytes + s->inside_;
+  s->~Storage();
+  cpu_free(s, bytes);
+}
 void* TensorImpl::operator new(size_t size) { return cpu_alloc(size); }
 void TensorImpl::operator delete(void* p, size_t size) { cpu_free(p, size); }
 
 Ptr<Storage> Storage::allocate(int64_t nbytes) {
-  void* data = nbytes ? cpu_alloc(static_cast<size_t>(nbytes)) : nullptr;
+  size_t bytes = static_cast<size_t>(nbytes);
+  if (bytes <= kMaxInside) {
+    auto* s = new (Behind{bytes}) Storage(nullptr, nbytes, kCpu, nullptr, nullptr);
+    if (bytes) s->data_ = reinterpret_cast<char*>(s) + kStorageBytes;
+    s->inside_ = static_cast<uint16_t>(bytes);
+    return Ptr<Storage>::adopt(s);
+  }
+  void* data = cpu_alloc(bytes);
   try {
-    return Ptr<Storage>::adopt(new Storage(data, nbytes, kCpu, nullptr, nullptr));
+    return Ptr<Storage>::adopt(new (Behind{0}) Storage(data, nbytes, kCpu, nullptr, nullptr));
   } catch (...) {
-    if (data) cpu_free(data, static_cast<size_t>(nbytes));
+    cpu_free(data, bytes);
     throw;
   }
 }
 
 Ptr<Storage> Storage::adopt(void* handle, int64_t nbytes, Device device, Deleter deleter, void* context) {
-  return Ptr<Storage>::adopt(new Storage(handle, nbytes, device, deleter, context));
+  return Ptr<Storage>::adopt(new (Behind{0}) Storage(handle, nbytes, device, deleter, context));
 }
 
-Storage::~Storage() {
+void Storage::free_data() {
+  bool inside = data_ == reinterpret_cast<char*>(this) + kStorageBytes && inside_;
   if (deleter_) deleter_(data_, context_);
-  else if (data_) cpu_free(data_, static_cast<size_t>(nbytes_));
+  else if (data_ && !inside) cpu_free(data_, static_cast<size_t>(nbytes_));
 }
+
+Storage::~Storage() { free_data(); }
 
 void Storage::resize(int64_t nbytes) {
   EMBER_CHECK(resizable(), "Trying to resize storage that is not resizable");
   void* fresh = nbytes ? cpu_alloc(static_cast<size_t>(nbytes)) : nullptr;
   if (data_ && fresh) std::memcpy(fresh, data_, static_cast<size_t>(std::min(nbytes, nbytes_)));
-  if (data_) cpu_free(data_, static_cast<size_t>(nbytes_));
+  free_data();
   data_ = fresh, nbytes_ = nbytes;
 }
 
@@ -103,6 +121,12 @@ Tensor empty_raw(DimsView sizes, DType dtype, Device device) {
       make_ptr<TensorImpl>(device.type == DeviceType::kMeta ? nullptr : Storage::allocate(bytes), dtype, device);
   impl->set_sizes_contiguous(sizes);
   if (device.type == DeviceType::kMeta) impl->keys |= key::kFake;
+  return Tensor(std::move(impl));
+}
+
+Tensor empty_as_raw(const Tensor& x, DType dtype) {
+  auto impl = make_ptr<TensorImpl>(Storage::allocate(x->numel * item_size(dtype)), dtype, kCpu);
+  impl->sizes = x->sizes, impl->strides = x->strides, impl->numel = x->numel;
   return Tensor(std::move(impl));
 }
 

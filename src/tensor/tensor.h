@@ -150,6 +150,8 @@ class EMBER_API Tensor {
 // Uninitialised memory, and the same geometry without memory.
 EMBER_API Tensor empty_strided_raw(DimsView sizes, DimsView strides, DType dtype, Device device);
 EMBER_API Tensor empty_raw(DimsView sizes, DType dtype, Device device = kCpu);
+// Uninitialised memory with the geometry of x, which is contiguous and on the CPU.
+EMBER_API Tensor empty_as_raw(const Tensor& x, DType dtype);
 // Another geometry over the same storage; no autograd, no checks beyond bounds.
 EMBER_API Tensor alias_raw(const Tensor& x, DimsView sizes, DimsView strides, int64_t offset);
 // Gives x a new shape over its own storage, growing it when needed (`resize_`).

@@ -151,7 +151,7 @@ struct Buffers {
 };
 
 // Elements [at, at + n) of operand k in its compute type: in place where it can be, else in its tile.
-const void* load(const Loop& loop, const Operand& o, int k, int64_t at, int64_t n, Buffers& b) {
+const void* load(const Loop& loop, const Operand& o, int k, int64_t at, int64_t n, int64_t most, Buffers& b) {
   int64_t size = item_size(o.dtype);
   bool converts = o.dtype != o.compute;
   if (loop.linear[k]) {
@@ -161,7 +161,7 @@ const void* load(const Loop& loop, const Operand& o, int k, int64_t at, int64_t 
   }
   bool constant = std::all_of(loop.steps[k].begin(), loop.steps[k].end(), [](int64_t s) { return s == 0; });
   if (constant && b.constant[k]) return b.tile[k];
-  if (constant) n = kTile, b.constant[k] = o.data;
+  if (constant) n = most, b.constant[k] = o.data;
   char* to = converts ? b.raw : b.tile[k];
   for_rows(loop, k, constant ? 0 : at, constant ? 1 : n, [&](int64_t offset, int64_t done, int64_t len) {
     gather_row(o.data + offset, constant ? 0 : loop.steps[k][0], size, to + done * size, constant ? n : len);
@@ -182,9 +182,10 @@ void run_piece(TileFn tile, const Loop& loop, const Operand* ops, const void* pa
   const Operand& out = ops[0];
   int64_t size = item_size(out.dtype);
   bool converts = out.dtype != out.compute;
+  const int64_t most = std::min(kTile, end - begin);
   for (int64_t at = begin; at < end; at += kTile) {
     int64_t n = std::min(kTile, end - at);
-    for (int k = 1; k < loop.count; ++k) in[k - 1] = load(loop, ops[k], k, at, n, b);
+    for (int k = 1; k < loop.count; ++k) in[k - 1] = load(loop, ops[k], k, at, n, most, b);
     char* place = out.data + at * size;
     if (loop.linear[0] && !converts) {
       tile(place, in, params, n);
