@@ -4,13 +4,12 @@
 import collections
 import warnings
 
+import ember
+import ember.utils.data
 import numpy as np
 import pytest
 import torch
 import torch.utils.data
-
-import ember
-import ember.utils.data
 
 MODULES = (ember, torch)
 

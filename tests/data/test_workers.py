@@ -11,13 +11,12 @@ import textwrap
 import time
 import warnings
 
+import ember
+import ember.utils.data
 import numpy as np
 import pytest
 import torch
 import torch.utils.data
-
-import ember
-import ember.utils.data
 from ember.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, get_worker_info
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create", "ignore:This process .* multi-threaded")
@@ -156,7 +155,14 @@ def test_worker_info_and_init():
 
         def __getitem__(self, i):
             info = get_worker_info()
-            return info.id, info.num_workers, info.seed - info.id, int(info.dataset is self), ember.get_num_threads(), mark
+            return (
+                info.id,
+                info.num_workers,
+                info.seed - info.id,
+                int(info.dataset is self),
+                ember.get_num_threads(),
+                mark,
+            )
 
     def init(worker):
         global mark
@@ -380,7 +386,9 @@ print(*[w.process.pid for w in it._workers], flush=True)
 """
 
 
-@pytest.mark.parametrize("number, whom", [(signal.SIGINT, "group"), (signal.SIGINT, "loader"), (signal.SIGKILL, "loader")])
+@pytest.mark.parametrize(
+    "number, whom", [(signal.SIGINT, "group"), (signal.SIGINT, "loader"), (signal.SIGKILL, "loader")]
+)
 def test_interrupted_or_killed_loaders_leave_no_process(number, whom):
     process = run_script(LOOP + "for b in it: pass")
     processes = [int(p) for p in process.stdout.readline().split()]

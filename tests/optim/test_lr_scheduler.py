@@ -3,11 +3,10 @@
 
 import warnings
 
+import ember
 import numpy as np
 import pytest
 import torch
-
-import ember
 
 
 def make(m, kind="SGD"):

@@ -6,11 +6,10 @@ import itertools
 import math
 import pickle
 
+import ember
 import numpy as np
 import pytest
 import torch
-
-import ember
 
 SHAPES = [(), (3,), (4, 5), (2, 3, 17), (0,), (1000,)]
 STEPS = 20

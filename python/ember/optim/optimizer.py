@@ -119,7 +119,6 @@ def _check_lr(lr) -> None:
         raise ValueError(f"Invalid learning rate: {lr}")
 
 
-
 def _differentiable_params(params):
     """`params`, if a step written in ordinary ops can take them (it reads them as real numbers)."""
     for p in params:
@@ -328,23 +327,17 @@ class Optimizer:
         param_group["params"] = params
         if names:
             if len(names) != len(params):
-                raise ValueError(
-                    "all optimizer params should be with/without names. Some param names are missing"
-                )
+                raise ValueError("all optimizer params should be with/without names. Some param names are missing")
             param_group["param_names"] = names
 
         for p in params:
             if not isinstance(p, ember.Tensor):
-                raise TypeError(
-                    "optimizer can only optimize Tensors, but one of the params is " + ember.typename(p)
-                )
+                raise TypeError("optimizer can only optimize Tensors, but one of the params is " + ember.typename(p))
             if not self.defaults.get("differentiable", None) and not (p.is_leaf or p.retains_grad):
                 raise ValueError("can't optimize a non-leaf Tensor")
         for name, default in self.defaults.items():
             if default is required and name not in param_group:
-                raise ValueError(
-                    f"parameter group didn't specify a value of required optimization parameter {name}"
-                )
+                raise ValueError(f"parameter group didn't specify a value of required optimization parameter {name}")
             param_group.setdefault(name, default)
 
         if len(params) != len(set(params)):

@@ -11,7 +11,7 @@ from typing import Any
 import ember
 from ember.nn import Module
 
-from .lr_scheduler import LRScheduler, _one_a_group
+from ._lr_base import LRScheduler, _one_a_group
 from .optimizer import Optimizer
 
 __all__ = [

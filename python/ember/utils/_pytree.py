@@ -195,11 +195,7 @@ class TreeSpec:
         return (self.type, self.context, self.children_specs) == (other.type, other.context, other.children_specs)
 
     def __hash__(self):
-        context = self.context
-        hashable = tuple(context) if isinstance(context, list) else (context[0], tuple(context[1])) if (
-            self.type is defaultdict
-        ) else context
-        return hash((self.type, hashable, tuple(self.children_specs)))
+        return hash((self.type, self.num_leaves, tuple(self.children_specs)))  # contexts need not be hashable
 
     def __repr__(self, indent: int = 0):
         inner = ""

@@ -36,12 +36,8 @@ def detach_variable(inputs: tuple) -> tuple:
     True
     """
     if not isinstance(inputs, tuple):
-        raise RuntimeError(
-            f"Only tuple of tensors is supported. Got Unsupported input type: {type(inputs).__name__}"
-        )
-    return tuple(
-        x.detach().requires_grad_(x.requires_grad) if isinstance(x, ember.Tensor) else x for x in inputs
-    )
+        raise RuntimeError(f"Only tuple of tensors is supported. Got Unsupported input type: {type(inputs).__name__}")
+    return tuple(x.detach().requires_grad_(x.requires_grad) if isinstance(x, ember.Tensor) else x for x in inputs)
 
 
 def check_backward_validity(inputs) -> None:

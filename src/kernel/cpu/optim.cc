@@ -1,5 +1,5 @@
-// Drivers of the optimizers' kernels: a list of tensors as one flat range, cut into pieces that may begin and end inside
-// a tensor. Every element is computed by itself, so where the cuts lie changes no bit.
+// Drivers of the optimizers' kernels: a list of tensors as one flat range, cut into pieces that may begin and end
+// inside a tensor. Every element is computed by itself, so where the cuts lie changes no bit.
 #include "kernel/cpu/optim.h"
 
 #include <algorithm>

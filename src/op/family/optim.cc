@@ -1,11 +1,12 @@
 // Steps of the optimizers, each one op over all parameters of a group: it advances the counters of steps and updates
 // parameters and buffers in place, in one pass. They are outside of autograd, like everything that writes to leaves.
-// What is checked: lists of one length, buffers of their parameter's shape and dtype, a finite learning rate. Any layout
-// is taken; what does not lie as its parameter does is copied there and back.
+// What is checked: lists of one length, buffers of their parameter's shape and dtype, a finite learning rate. Any
+// layout is taken; what does not lie as its parameter does is copied there and back.
+#include "kernel/cpu/optim.h"
+
 #include <cmath>
 
 #include "kernel/cpu/elementwise.h"
-#include "kernel/cpu/optim.h"
 #include "op/make.h"
 
 namespace ember {
@@ -185,7 +186,8 @@ grad_avgs is empty but for the centered form, momentum_buffers without momentum.
 
 struct adagrad_step {
   static constexpr auto schema =
-      "_adagrad_step(Tensor(a!)[] self, Tensor[] grads, Tensor(b!)[] state_sums, Tensor(c!)[] state_steps, *, float lr, "
+      "_adagrad_step(Tensor(a!)[] self, Tensor[] grads, Tensor(b!)[] state_sums, Tensor(c!)[] state_steps, *, float "
+      "lr, "
       "float lr_decay=0.0, float weight_decay=0.0, float eps=1e-10, bool maximize=False) -> ()";
   static constexpr auto doc = "One step of Adagrad for all parameters, in place; counters are advanced.";
   static constexpr auto kind = Kind::kComposite;
@@ -202,6 +204,8 @@ struct adagrad_step {
 
 }  // namespace
 
-std::vector<std::unique_ptr<Op>> optimizer_ops() { return make_family<sgd_step, adam_step, rmsprop_step, adagrad_step>(); }
+std::vector<std::unique_ptr<Op>> optimizer_ops() {
+  return make_family<sgd_step, adam_step, rmsprop_step, adagrad_step>();
+}
 
 }  // namespace ember

@@ -1,6 +1,13 @@
 # Datasets, samplers, and the loader that makes batches of them, in worker processes if wanted.
 """Loading data: datasets, samplers, DataLoader."""
 
+from ember.utils.data.dataloader import (
+    DataLoader,
+    _DatasetKind,
+    default_collate,
+    default_convert,
+    get_worker_info,
+)
 from ember.utils.data.dataset import (
     ChainDataset,
     ConcatDataset,
@@ -11,6 +18,7 @@ from ember.utils.data.dataset import (
     TensorDataset,
     random_split,
 )
+from ember.utils.data.distributed import DistributedSampler
 from ember.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -19,14 +27,6 @@ from ember.utils.data.sampler import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
-from ember.utils.data.dataloader import (
-    DataLoader,
-    _DatasetKind,
-    default_collate,
-    default_convert,
-    get_worker_info,
-)
-from ember.utils.data.distributed import DistributedSampler
 
 __all__ = [
     "BatchSampler",

@@ -71,9 +71,7 @@ class RandomSampler(Sampler[int]):
     [0, 1, 2]
     """
 
-    def __init__(
-        self, data_source: Sized, replacement: bool = False, num_samples: int | None = None, generator=None
-    ):
+    def __init__(self, data_source: Sized, replacement: bool = False, num_samples: int | None = None, generator=None):
         self.data_source = data_source
         self.replacement = replacement
         self._num_samples = num_samples

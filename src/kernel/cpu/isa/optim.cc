@@ -1,7 +1,8 @@
-// The optimizers' loops for one instruction set. S is the stored type, T the compute type. Each formula is written once,
-// on vectors; the tail runs the same body on padded loads.
-#include "kernel/cpu/isa/lanes.h"
+// The optimizers' loops for one instruction set. S is the stored type, T the compute type. Each formula is written
+// once, on vectors; the tail runs the same body on padded loads.
 #include "kernel/cpu/optim.h"
+
+#include "kernel/cpu/isa/lanes.h"
 #include "kernel/cpu/vec_math.h"
 
 namespace ember::cpu::EMBER_ISA {
@@ -45,15 +46,16 @@ void sgd(const OptimSlot& s, const SgdArgs& a) {
   S *param = static_cast<S*>(s.param), *buffer = static_cast<S*>(s.state[0]);
   const Vec<T> rate(static_cast<T>(-a.lr)), momentum(static_cast<T>(a.momentum));
   const Vec<T> undamped(static_cast<T>(1 - a.dampening));
-  each<T>(s.size, [&](int64_t i, int64_t n) __attribute__((always_inline)) {
-    Vec<T> p = at<T>(param, i, n), g = gradient<T, S>(s, a, p, i, n);
-    if (a.momentum != 0) {
-      const Vec<T> b = a.first ? g : at<T>(buffer, i, n) * momentum + g * undamped;
-      set(buffer, i, n, b);
-      g = a.nesterov ? g + b * momentum : b;
-    }
-    set(param, i, n, p + g * rate);
-  });
+  each<T>(
+      s.size, [&](int64_t i, int64_t n) __attribute__((always_inline)) {
+        Vec<T> p = at<T>(param, i, n), g = gradient<T, S>(s, a, p, i, n);
+        if (a.momentum != 0) {
+          const Vec<T> b = a.first ? g : at<T>(buffer, i, n) * momentum + g * undamped;
+          set(buffer, i, n, b);
+          g = a.nesterov ? g + b * momentum : b;
+        }
+        set(param, i, n, p + g * rate);
+      });
 }
 
 template <class S, class T>
@@ -63,20 +65,21 @@ void adam(const OptimSlot& s, const AdamArgs& a) {
   const T w1 = static_cast<T>(1 - a.beta1);
   const Vec<T> w2(static_cast<T>(1 - a.beta2)), beta2(static_cast<T>(a.beta2)), eps(static_cast<T>(a.eps));
   const Vec<T> rate(static_cast<T>(-s.rate)), scale(static_cast<T>(s.scale)), shrink(static_cast<T>(a.shrink));
-  each<T>(s.size, [&](int64_t i, int64_t n) __attribute__((always_inline)) {
-    Vec<T> p = at<T>(param, i, n);
-    if (a.shrink != 1) p = p * shrink;
-    const Vec<T> g = gradient<T, S>(s, a, p, i, n);
-    const Vec<T> m = lerp(at<T>(mean, i, n), g, w1);
-    Vec<T> v = at<T>(square, i, n) * beta2 + w2 * g * g;
-    set(mean, i, n, m);
-    set(square, i, n, v);
-    if (a.amsgrad) {
-      v = max(at<T>(most, i, n), v);
-      set(most, i, n, v);
-    }
-    set(param, i, n, p + rate * m / (sqrt(v) / scale + eps));
-  });
+  each<T>(
+      s.size, [&](int64_t i, int64_t n) __attribute__((always_inline)) {
+        Vec<T> p = at<T>(param, i, n);
+        if (a.shrink != 1) p = p * shrink;
+        const Vec<T> g = gradient<T, S>(s, a, p, i, n);
+        const Vec<T> m = lerp(at<T>(mean, i, n), g, w1);
+        Vec<T> v = at<T>(square, i, n) * beta2 + w2 * g * g;
+        set(mean, i, n, m);
+        set(square, i, n, v);
+        if (a.amsgrad) {
+          v = max(at<T>(most, i, n), v);
+          set(most, i, n, v);
+        }
+        set(param, i, n, p + rate * m / (sqrt(v) / scale + eps));
+      });
 }
 
 template <class S, class T>
@@ -86,36 +89,38 @@ void rmsprop(const OptimSlot& s, const RmspropArgs& a) {
   const T w = static_cast<T>(1 - a.alpha);
   const Vec<T> alpha(static_cast<T>(a.alpha)), eps(static_cast<T>(a.eps)), rate(static_cast<T>(-a.lr));
   const Vec<T> momentum(static_cast<T>(a.momentum));
-  each<T>(s.size, [&](int64_t i, int64_t n) __attribute__((always_inline)) {
-    const Vec<T> p = at<T>(param, i, n), g = gradient<T, S>(s, a, p, i, n);
-    Vec<T> v = at<T>(square, i, n) * alpha + Vec<T>(w) * g * g;
-    set(square, i, n, v);
-    if (a.centered) {
-      const Vec<T> m = lerp(at<T>(mean, i, n), g, w);
-      set(mean, i, n, m);
-      v = v - m * m;
-    }
-    const Vec<T> denominator = sqrt(v) + eps;
-    if (a.momentum > 0) {
-      const Vec<T> b = at<T>(buffer, i, n) * momentum + g / denominator;
-      set(buffer, i, n, b);
-      set(param, i, n, p + b * rate);
-    } else {
-      set(param, i, n, p + rate * g / denominator);
-    }
-  });
+  each<T>(
+      s.size, [&](int64_t i, int64_t n) __attribute__((always_inline)) {
+        const Vec<T> p = at<T>(param, i, n), g = gradient<T, S>(s, a, p, i, n);
+        Vec<T> v = at<T>(square, i, n) * alpha + Vec<T>(w) * g * g;
+        set(square, i, n, v);
+        if (a.centered) {
+          const Vec<T> m = lerp(at<T>(mean, i, n), g, w);
+          set(mean, i, n, m);
+          v = v - m * m;
+        }
+        const Vec<T> denominator = sqrt(v) + eps;
+        if (a.momentum > 0) {
+          const Vec<T> b = at<T>(buffer, i, n) * momentum + g / denominator;
+          set(buffer, i, n, b);
+          set(param, i, n, p + b * rate);
+        } else {
+          set(param, i, n, p + rate * g / denominator);
+        }
+      });
 }
 
 template <class S, class T>
 void adagrad(const OptimSlot& s, const AdagradArgs& a) {
   S *param = static_cast<S*>(s.param), *sum = static_cast<S*>(s.state[0]);
   const Vec<T> rate(static_cast<T>(-s.rate)), eps(static_cast<T>(a.eps));
-  each<T>(s.size, [&](int64_t i, int64_t n) __attribute__((always_inline)) {
-    const Vec<T> p = at<T>(param, i, n), g = gradient<T, S>(s, a, p, i, n);
-    const Vec<T> total = at<T>(sum, i, n) + g * g;
-    set(sum, i, n, total);
-    set(param, i, n, p + rate * g / (sqrt(total) + eps));
-  });
+  each<T>(
+      s.size, [&](int64_t i, int64_t n) __attribute__((always_inline)) {
+        const Vec<T> p = at<T>(param, i, n), g = gradient<T, S>(s, a, p, i, n);
+        const Vec<T> total = at<T>(sum, i, n) + g * g;
+        set(sum, i, n, total);
+        set(param, i, n, p + rate * g / (sqrt(total) + eps));
+      });
 }
 
 template <class S, class T>

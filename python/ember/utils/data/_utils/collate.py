@@ -7,9 +7,8 @@
 import copy
 from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
 
-import numpy as np
-
 import ember
+import numpy as np
 
 _NO_TENSOR = "SaUO"  # kinds of NumPy dtypes that no tensor holds: bytes, text, objects
 
