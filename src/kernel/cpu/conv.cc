@@ -39,6 +39,15 @@ void narrow(float x, BFloat16& y) { y = to_bfloat16(x); }
 template <class S>
 constexpr int kKind = std::is_same_v<S, Half> ? 1 : std::is_same_v<S, BFloat16> ? 2 : 0;
 
+// Copies one row of an image; rows are often too short for memcpy's call to pay.
+template <class T>
+void copy_row(const T* from, int64_t n, T* to) {
+  constexpr int64_t kPiece = 16 / sizeof(T);
+  if (n < kPiece || n > 64) return static_cast<void>(std::copy_n(from, n, to));
+  for (int64_t i = 0; i < n - kPiece; i += kPiece) __builtin_memcpy(to + i, from + i, 16);
+  __builtin_memcpy(to + n - kPiece, from + n - kPiece, 16);
+}
+
 template <class F>
 void with_float(const char* name, DType dtype, F&& f) {
   switch (dtype) {
@@ -77,32 +86,33 @@ struct Range {
   int64_t begin, end;
 };
 Range inside(int64_t size, int64_t low, int64_t step, int64_t phase, int64_t q) {
+  if (step == 1) {  // the usual case, without divisions
+    const int64_t begin = std::clamp<int64_t>(low, 0, q);
+    return {begin, std::clamp<int64_t>(size + low, begin, q)};
+  }
   const int64_t begin = std::clamp<int64_t>(-floor_div(phase - low, step), 0, q);
   return {begin, std::clamp<int64_t>(floor_div(size - 1 - phase + low, step) + 1, begin, q)};
 }
 
 template <class S, class T>
 void pad_channel(const Padded& p, const int64_t* size, const S* x, const int64_t* stride, T* out) {
+  std::fill_n(out, p.plane(), T(0));
+  const int64_t move = p.step[2] * stride[2];
   for (int64_t pd = 0; pd < p.step[0]; ++pd)
     for (int64_t ph = 0; ph < p.step[1]; ++ph)
-      for (int64_t pw = 0; pw < p.step[2]; ++pw) {
+      for (int64_t pw = 0; pw < p.step[2]; ++pw, out += p.image()) {
+        const Range d = inside(size[0], p.low[0], p.step[0], pd, p.q[0]), h = inside(size[1], p.low[1], p.step[1], ph, p.q[1]);
         const Range w = inside(size[2], p.low[2], p.step[2], pw, p.q[2]);
-        const int64_t move = p.step[2] * stride[2];
-        for (int64_t qd = 0; qd < p.q[0]; ++qd)
-          for (int64_t qh = 0; qh < p.q[1]; ++qh, out += p.q[2]) {
-            const int64_t d = qd * p.step[0] + pd - p.low[0], h = qh * p.step[1] + ph - p.low[1];
-            if (d < 0 || d >= size[0] || h < 0 || h >= size[1]) {
-              std::fill_n(out, p.q[2], T(0));
-              continue;
-            }
-            const S* row = x + d * stride[0] + h * stride[1] + (w.begin * p.step[2] + pw - p.low[2]) * stride[2];
-            std::fill_n(out, w.begin, T(0));
+        const int64_t first = (w.begin * p.step[2] + pw - p.low[2]) * stride[2], n = w.end - w.begin;
+        for (int64_t qd = d.begin; qd < d.end; ++qd)
+          for (int64_t qh = h.begin; qh < h.end; ++qh) {
+            const S* row = x + (qd * p.step[0] + pd - p.low[0]) * stride[0] + (qh * p.step[1] + ph - p.low[1]) * stride[1] + first;
+            T* to = out + (qd * p.q[1] + qh) * p.q[2] + w.begin;
             if (std::is_same_v<S, T> && move == 1) {
-              std::copy_n(reinterpret_cast<const T*>(row), w.end - w.begin, out + w.begin);
+              copy_row(reinterpret_cast<const T*>(row), n, to);
             } else {
-              for (int64_t i = w.begin; i < w.end; ++i, row += move) out[i] = wide(*row);
+              for (int64_t i = 0; i < n; ++i, row += move) to[i] = wide(*row);
             }
-            std::fill_n(out + w.end, p.q[2] - w.end, T(0));
           }
       }
 }
@@ -135,7 +145,7 @@ void write_out(const Gather<S, T>& x, const T* c, int64_t ldc, int64_t begin, in
       for (int64_t i = 0; i < n; ++i)
         for (int64_t r = 0; r < x.m; ++r) narrow(from[r * ldc + i], y[i * x.to.space[2] + r]);
     } else if (std::is_same_v<S, T> && x.to.space[2] == 1) {
-      for (int64_t r = 0; r < x.m; ++r) std::copy_n(from + r * ldc, n, reinterpret_cast<T*>(y) + r * x.to.channel);
+      for (int64_t r = 0; r < x.m; ++r) copy_row(from + r * ldc, n, reinterpret_cast<T*>(y) + r * x.to.channel);
     } else {
       for (int64_t r = 0; r < x.m; ++r)
         for (int64_t i = 0; i < n; ++i) narrow(from[r * ldc + i], y[r * x.to.channel + i * x.to.space[2]]);
@@ -509,7 +519,7 @@ void backward_weight(const Conv& c, const S* x, const S* dy, S* dweight) {
         T* out = patch_memory.as<T>() + b * patch;
         for (int64_t i = b; i < e; ++i)
           for (int64_t at : offsets)
-            for (int64_t shift : shifts) out = std::copy_n(padded + i * image + at + shift, together, out);
+            for (int64_t shift : shifts) copy_row(padded + i * image + at + shift, together, out), out += together;
       });
     // dy in tile order, [image][group][k block][panel][position][row].
     parallel_for(0, images * c.groups, std::max<int64_t>(1, (1 << 15) / (m * positions)), [&](int64_t b, int64_t e) {
