@@ -359,7 +359,16 @@ PyObject* pop_saved_hooks(PyObject*, PyObject*) {
   Py_RETURN_NONE;
 }
 
-PyMethodDef functions[] = {{"_run_backward", run_backward, METH_VARARGS, nullptr},
+PyObject* bump_version(PyObject*, PyObject* o) {
+  return guard([&]() -> PyObject* {
+    EMBER_CHECK_TYPE(is_tensor(o), "increment_version expects each element of the iterable input to be a tensor");
+    unwrap(o).bump_version();
+    Py_RETURN_NONE;
+  });
+}
+
+PyMethodDef functions[] = {{"_bump_version", bump_version, METH_O, nullptr},
+                           {"_run_backward", run_backward, METH_VARARGS, nullptr},
                            {"_queue_callback", py_queue_callback, METH_O, nullptr},
                            {"_set_anomaly_enabled", set_anomaly, METH_VARARGS, nullptr},
                            {"_anomaly", get_anomaly, METH_NOARGS, nullptr},

@@ -1,0 +1,5 @@
+"""The old home of Variable."""
+
+from ember.autograd import Variable
+
+__all__ = ["Variable"]
