@@ -1,0 +1,288 @@
+// Reductions of contiguous runs for one instruction set: the rules of kernel/reduce_rules.h over 16 virtual lanes,
+// whatever the width of the registers. Tails are padded with the identity and take the same body.
+#include "kernel/cpu/reduce_kernels.h"
+#include "kernel/cpu/vec_math.h"
+#include "kernel/reduce_rules.h"
+
+namespace ember::cpu::EMBER_ISA {
+namespace {
+
+// ---- the tree ------------------------------------------------------------------------------------------------------
+
+template <class T>
+EMBER_INLINE Vec<T> rotate(Vec<T> v, int by) {
+  constexpr int n = Vec<T>::kLanes;
+  Vec<T> r;
+  for (int i = 0; i < n; ++i) r.v[i] = v.v[(i + by) % n];
+  return r;
+}
+
+template <class R, class T>
+struct Tree {
+  using V = Vec<T>;
+  static constexpr int L = V::kLanes, kRegs = kReduceLanes<T> / L;
+  struct Lanes {
+    V v[kRegs];
+  };
+  static EMBER_INLINE Lanes identity() {
+    Lanes a;
+    for (int r = 0; r < kRegs; ++r) a.v[r] = V(R::template identity<T>);
+    return a;
+  }
+  static EMBER_INLINE Lanes join(Lanes a, Lanes b) {
+    for (int r = 0; r < kRegs; ++r) a.v[r] = R::combine(a.v[r], b.v[r]);
+    return a;
+  }
+  // One row of lanes; `n` < kReduceLanes only in the last.
+  static EMBER_INLINE Lanes row(Lanes a, const T* x, V p) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kRegs; ++r) a.v[r] = R::combine(a.v[r], R::map(V::load(x + r * L), p));
+    return a;
+  }
+  static EMBER_INLINE Lanes last_row(Lanes a, const T* x, int64_t n, V p) {
+    T padded[kReduceLanes<T>] = {};
+    __builtin_memcpy(padded, x, static_cast<size_t>(n) * sizeof(T));
+    T mapped[kReduceLanes<T>];
+    for (int r = 0; r < kRegs; ++r) R::map(V::load(padded + r * L), p).store(mapped + r * L);
+    for (int64_t i = n; i < kReduceLanes<T>; ++i) mapped[i] = R::template identity<T>;
+    for (int r = 0; r < kRegs; ++r) a.v[r] = R::combine(a.v[r], V::load(mapped + r * L));
+    return a;
+  }
+
+  // At most one chunk.
+  static EMBER_INLINE Lanes reduce(const T* x, int64_t n, V p) {
+    constexpr int64_t kRow = kReduceLanes<T>, kBlock = kRow * kReduceRows;
+    Lanes stack[6];
+    int64_t blocks = 0;
+    for (; n >= kBlock; ++blocks, x += kBlock, n -= kBlock) {
+      Lanes a = identity();
+#pragma GCC unroll 16
+      for (int i = 0; i < kReduceRows; ++i) a = row(a, x + i * kRow, p);
+      int k = 0;
+      for (; blocks >> k & 1; ++k) a = join(stack[k], a);
+      stack[k] = a;
+    }
+    if (n > 0 || blocks == 0) {
+      Lanes a = identity();
+      for (; n >= kRow; n -= kRow, x += kRow) a = row(a, x, p);
+      if (n > 0) a = last_row(a, x, n, p);
+      if (blocks == 0) return a;
+      int k = 0;
+      for (; blocks >> k & 1; ++k) a = join(stack[k], a);
+      stack[k] = a, ++blocks;
+    }
+    int k = __builtin_ctzll(static_cast<uint64_t>(blocks));
+    Lanes a = stack[k];
+    for (++k; blocks >> k; ++k)
+      if (blocks >> k & 1) a = join(stack[k], a);
+    return a;
+  }
+
+  static EMBER_INLINE T fold(Lanes a) {
+#pragma GCC unroll 4
+    for (int w = kRegs / 2; w; w /= 2) {
+      for (int r = 0; r < w; ++r) a.v[r] = R::combine(a.v[r], a.v[r + w]);
+    }
+#pragma GCC unroll 8
+    for (int w = L / 2; w; w /= 2) a.v[0] = R::combine(a.v[0], rotate(a.v[0], w));
+    return a.v[0][0];
+  }
+
+  static void lanes(const T* x, int64_t n, T p, T* out) {
+    const Lanes a = reduce(x, n, V(p));
+    for (int r = 0; r < kRegs; ++r) a.v[r].store(out + r * L);
+  }
+  static void rows(const T* x, int64_t n, int64_t stride, int64_t rows, T p, T* out) {
+    for (int64_t r = 0; r < rows; ++r) out[r] = fold(reduce(x + r * stride, n, V(p)));
+  }
+  static void accumulate(T* acc, const T* x, int64_t n, T p) {
+    const V order(p);
+    int64_t i = 0;
+    for (; i + L <= n; i += L) R::combine(V::load(acc + i), R::map(V::load(x + i), order)).store(acc + i);
+    if (i < n) R::combine(V::load_n(acc + i, n - i), R::map(V::load_n(x + i, n - i), order)).store_n(acc + i, n - i);
+  }
+  static void merge(T* acc, const T* x, int64_t n) {
+    int64_t i = 0;
+    for (; i + L <= n; i += L) R::combine(V::load(acc + i), V::load(x + i)).store(acc + i);
+    if (i < n) R::combine(V::load_n(acc + i, n - i), V::load_n(x + i, n - i)).store_n(acc + i, n - i);
+  }
+  static constexpr ReduceTable<T> table() { return {R::template identity<T>, lanes, rows, accumulate, merge}; }
+};
+
+// ---- first extreme element -----------------------------------------------------------------------------------------
+
+template <class T>
+int64_t find(const T* x, int64_t n, T value) {
+  using V = Vec<T>;
+  constexpr int L = V::kLanes;
+  const V wanted(value);
+  const bool want_nan = value != value;
+  for (int64_t i = 0; i < n; i += L) {
+    const int64_t m = n - i < L ? n - i : L;
+    const V v = m == L ? V::load(x + i) : V::load_n(x + i, m);
+    if (!any(want_nan ? v != v : v == wanted)) continue;
+    for (int64_t j = i; j < i + m; ++j)
+      if (want_nan ? x[j] != x[j] : x[j] == value) return j;
+  }
+  return n;
+}
+
+template <bool kLargest, class T>
+EMBER_INLINE void better_loop(const T* x, int64_t n, int64_t row, T* best, int64_t* at) {
+  for (int64_t j = 0; j < n; ++j) {
+    const T v = x[j], b = best[j];
+    const bool wins = b == b && ((kLargest ? v > b : v < b) || v != v);
+    best[j] = wins ? v : b;
+    at[j] = wins ? row : at[j];
+  }
+}
+template <class T>
+void better(const T* x, int64_t n, int64_t row, bool largest, T* best, int64_t* at) {
+  if (largest) better_loop<true>(x, n, row, best, at);
+  else better_loop<false>(x, n, row, best, at);
+}
+
+template <class T>
+constexpr SearchTable<T> search_table() { return {find<T>, better<T>}; }
+
+// ---- mean and squared deviations -----------------------------------------------------------------------------------
+
+// Squares around the mean `p`.
+struct DeviationRule : SumRule {
+  static auto map(auto x, auto p) { return (x - p) * (x - p); }
+};
+
+template <class T>
+void moments(const T* x, int64_t n, double* mean, double* squares) {
+  using Sums = Tree<SumRule, T>;
+  using Squares = Tree<DeviationRule, T>;
+  const T m = Sums::fold(Sums::reduce(x, n, Vec<T>(0))) / static_cast<T>(n);
+  *mean = static_cast<double>(m);
+  *squares = static_cast<double>(Squares::fold(Squares::reduce(x, n, Vec<T>(m))));
+}
+template <class T>
+void squares(T* acc, const T* x, const T* mean, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    const T d = x[i] - mean[i];
+    acc[i] += d * d;
+  }
+}
+template <class T>
+constexpr MomentTable<T> moment_table() { return {moments<T>, squares<T>}; }
+
+// ---- running sums --------------------------------------------------------------------------------------------------
+// Eight elements at a time: their prefixes in three rounds, then the carry; so the carry's chain of additions is an
+// eighth as long, and rows and columns take the same steps.
+
+template <class A>
+struct EightOf {
+  typedef A type __attribute__((vector_size(8 * sizeof(A))));
+};
+
+template <bool kProduct, class A>
+EMBER_INLINE A join(A a, A b) {
+  if constexpr (kProduct) return a * b;
+  else return a + b;
+}
+
+template <bool kProduct, class T, class A>
+EMBER_INLINE void scan(const T* x, T* y, int64_t n, A* carry) {
+  using Eight = typename EightOf<A>::type;
+  const Eight none = Eight{} + (kProduct ? 1 : 0);
+  A c = *carry;
+  for (int64_t i = 0; i < n; i += 8) {
+    const int64_t m = n - i < 8 ? n - i : 8;
+    Eight v = none;
+    if (m == 8) {
+      for (int k = 0; k < 8; ++k) v[k] = static_cast<A>(x[i + k]);
+    } else {
+      for (int64_t k = 0; k < m; ++k) v[k] = static_cast<A>(x[i + k]);
+    }
+    v = join<kProduct>(__builtin_shufflevector(none, v, 0, 8, 9, 10, 11, 12, 13, 14), v);
+    v = join<kProduct>(__builtin_shufflevector(none, v, 0, 1, 8, 9, 10, 11, 12, 13), v);
+    v = join<kProduct>(__builtin_shufflevector(none, v, 0, 1, 2, 3, 8, 9, 10, 11), v);
+    v = join<kProduct>(Eight{} + c, v);
+    c = v[7];
+    if (m == 8) {
+      for (int k = 0; k < 8; ++k) y[i + k] = static_cast<T>(v[k]);
+    } else {
+      for (int64_t k = 0; k < m; ++k) y[i + k] = static_cast<T>(v[k]);
+    }
+  }
+  *carry = c;
+}
+template <class T, class A>
+void scan_run(const T* x, T* y, int64_t n, bool product, A* carry) {
+  if (product) scan<true>(x, y, n, carry);
+  else scan<false>(x, y, n, carry);
+}
+
+template <bool kProduct, class T, class A>
+EMBER_INLINE void scan_rows(const T* x, T* y, int64_t rows, int64_t stride_x, int64_t stride_y, int64_t width,
+                            A* carry) {
+  for (int64_t j = 0; j < width; j += 8) {
+    const int64_t m = width - j < 8 ? width - j : 8;
+    using Eight = typename EightOf<A>::type;
+    const Eight none = Eight{} + (kProduct ? 1 : 0);
+    Eight v[8], c = none;
+    for (int r = 0; r < 8; ++r) {
+      v[r] = none;
+      if (r >= rows) continue;
+      for (int64_t k = 0; k < m; ++k) v[r][k] = static_cast<A>(x[r * stride_x + j + k]);
+    }
+    for (int64_t k = 0; k < m; ++k) c[k] = carry[j + k];
+#pragma GCC unroll 3
+    for (int d = 1; d < 8; d *= 2) {
+#pragma GCC unroll 8
+      for (int r = 7; r >= 0; --r) v[r] = join<kProduct>(r >= d ? v[r - d] : none, v[r]);
+    }
+    for (int r = 0; r < 8; ++r) v[r] = join<kProduct>(c, v[r]);
+    for (int r = 0; r < rows; ++r) {
+      for (int64_t k = 0; k < m; ++k) y[r * stride_y + j + k] = static_cast<T>(v[r][k]);
+    }
+    for (int64_t k = 0; k < m; ++k) carry[j + k] = v[7][k];
+  }
+}
+template <class T, class A>
+void scan_columns(const T* x, T* y, int64_t rows, int64_t stride_x, int64_t stride_y, int64_t width, bool product,
+                  A* carry) {
+  if (product) scan_rows<true>(x, y, rows, stride_x, stride_y, width, carry);
+  else scan_rows<false>(x, y, rows, stride_x, stride_y, width, carry);
+}
+template <class T, class A>
+constexpr ScanTable<T, A> scan_table() { return {scan_run<T, A>, scan_columns<T, A>}; }
+
+// Rules in the order of enum Reduction.
+template <class T>
+constexpr ReduceTable<T> kAbsent{};
+
+}  // namespace
+
+extern const ReduceTables reduce_tables;
+const ReduceTables reduce_tables = {
+    {Tree<SumRule, float>::table(), Tree<NanSumRule, float>::table(), Tree<ProdRule, float>::table(),
+     Tree<MaxRule, float>::table(), Tree<MinRule, float>::table(), Tree<AbsSumRule, float>::table(),
+     Tree<SquareSumRule, float>::table(), Tree<PowSumRule, float>::table(), Tree<AbsMaxRule, float>::table(),
+     Tree<AbsMinRule, float>::table()},
+    {Tree<SumRule, double>::table(), Tree<NanSumRule, double>::table(), Tree<ProdRule, double>::table(),
+     Tree<MaxRule, double>::table(), Tree<MinRule, double>::table(), Tree<AbsSumRule, double>::table(),
+     Tree<SquareSumRule, double>::table(), Tree<PowSumRule, double>::table(), Tree<AbsMaxRule, double>::table(),
+     Tree<AbsMinRule, double>::table()},
+    {Tree<SumRule, int64_t>::table(), Tree<SumRule, int64_t>::table(), Tree<ProdRule, int64_t>::table(),
+     Tree<MaxRule, int64_t>::table(), Tree<MinRule, int64_t>::table()},
+    {kAbsent<uint64_t>, kAbsent<uint64_t>, kAbsent<uint64_t>, Tree<MaxRule, uint64_t>::table(),
+     Tree<MinRule, uint64_t>::table()},
+    {kAbsent<uint8_t>, kAbsent<uint8_t>, kAbsent<uint8_t>, Tree<MaxRule, uint8_t>::table(),
+     Tree<MinRule, uint8_t>::table()},
+    search_table<float>(),
+    search_table<double>(),
+    search_table<int64_t>(),
+    search_table<uint64_t>(),
+    moment_table<float>(),
+    moment_table<double>(),
+    scan_table<float, double>(),
+    scan_table<double, double>(),
+    scan_table<int64_t, int64_t>(),
+};
+
+}  // namespace ember::cpu::EMBER_ISA

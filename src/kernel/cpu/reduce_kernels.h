@@ -1,0 +1,75 @@
+// What isa/reduce.cc and isa/scan.cc give for each reduction and compute type; reduce.cc drives it.
+// The tree of a reduction over n elements, whatever their layout: element i goes to virtual lane i % kReduceLanes; a
+// block of 16 rows of lanes is summed row by row; blocks, and chunks of 16 blocks, are joined as a binary counter joins
+// them; at the end the lanes are halved. So the error grows with log n and bits depend on n alone.
+#pragma once
+
+#include <cstdint>
+
+#include "tensor/dtype.h"
+
+namespace ember::cpu {
+
+enum class Reduction : uint8_t { kSum, kNanSum, kProd, kMax, kMin, kAbsSum, kSquareSum, kPowSum, kAbsMax, kAbsMin };
+inline constexpr int kNumReductions = 10;
+
+template <class T>
+inline constexpr int kReduceLanes = sizeof(T) == 1 ? 64 : 16;
+inline constexpr int kReduceRows = 16;    // rows of lanes in a block
+inline constexpr int kReduceBlocks = 16;  // blocks in a chunk
+template <class T>
+inline constexpr int64_t kReduceChunk = int64_t{kReduceLanes<T>} * kReduceRows * kReduceBlocks;
+
+template <class T>
+struct ReduceTable {
+  T identity;
+  // The lanes of at most one chunk of contiguous elements.
+  void (*lanes)(const T* x, int64_t n, T p, T* out);
+  // out[r] = x[r * stride, ... + n) reduced, for rows of at most one chunk.
+  void (*rows)(const T* x, int64_t n, int64_t stride, int64_t rows, T p, T* out);
+  void (*accumulate)(T* acc, const T* x, int64_t n, T p);  // acc[i] = combine(acc[i], map(x[i]))
+  void (*merge)(T* acc, const T* x, int64_t n);            // acc[i] = combine(acc[i], x[i])
+};
+
+// First extreme element (nan is the most extreme) and mean with squared deviations, by contiguous runs.
+template <class T>
+struct SearchTable {
+  int64_t (*find)(const T* x, int64_t n, T value);  // the first i with x[i] == value, or nan if value is; n if none
+  // best[j], at[j] become x[j], row wherever x[j] is more extreme than best[j].
+  void (*better)(const T* x, int64_t n, int64_t row, bool largest, T* best, int64_t* at);
+};
+inline constexpr int64_t kMomentChunk = 512;
+template <class T>
+struct MomentTable {
+  // Mean and sum of squared deviations from it, of at most kMomentChunk contiguous elements.
+  void (*moments)(const T* x, int64_t n, double* mean, double* squares);
+  void (*squares)(T* acc, const T* x, const T* mean, int64_t n);  // acc[i] += (x[i] - mean[i])^2
+};
+// Running sums and products in the type A; `carry` goes in and out.
+template <class T, class A>
+struct ScanTable {
+  void (*run)(const T* x, T* y, int64_t n, bool product, A* carry);
+  // 8 rows (or fewer) of `width` columns, rows `stride` apart.
+  void (*columns)(const T* x, T* y, int64_t rows, int64_t stride_x, int64_t stride_y, int64_t width, bool product,
+                  A* carry);
+};
+
+struct ReduceTables {
+  ReduceTable<float> f32[kNumReductions];
+  ReduceTable<double> f64[kNumReductions];
+  ReduceTable<int64_t> i64[kNumReductions];   // kSum, kProd, kMax, kMin
+  ReduceTable<uint64_t> u64[kNumReductions];  // kMax, kMin
+  ReduceTable<uint8_t> u8[kNumReductions];    // kMax, kMin: any, all
+  SearchTable<float> search_f32;
+  SearchTable<double> search_f64;
+  SearchTable<int64_t> search_i64;
+  SearchTable<uint64_t> search_u64;
+  MomentTable<float> moment_f32;
+  MomentTable<double> moment_f64;
+  ScanTable<float, double> scan_f32;
+  ScanTable<double, double> scan_f64;
+  ScanTable<int64_t, int64_t> scan_i64;
+};
+const ReduceTables& reduce_tables();
+
+}  // namespace ember::cpu

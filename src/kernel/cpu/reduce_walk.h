@@ -1,0 +1,156 @@
+// How reductions walk memory: the reduced elements as one sequence in logical order, the outputs as tiles.
+// Where the reduced elements lie together each output is a run of memory (inner); where the outputs lie together, many
+// are computed at once, row by row (columns). What is strided both ways, or of another dtype, is gathered and converted
+// into buffers.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernel/cpu/elementwise.h"
+#include "kernel/cpu/reduce.h"
+#include "kernel/cpu/scratch.h"
+
+namespace ember::cpu {
+
+// Dims, outermost first; adjacent ones that one stride walks are merged.
+struct Axes {
+  Dims sizes, strides, out;  // `out`: strides in the dense result
+
+  void add(int64_t size, int64_t stride, int64_t out_stride) {
+    if (size == 1) return;
+    if (!sizes.empty() && strides.back() == stride * size && out.back() == out_stride * size) {
+      sizes.back() *= size, strides.back() = stride, out.back() = out_stride;
+    } else {
+      sizes.push_back(size), strides.push_back(stride), out.push_back(out_stride);
+    }
+  }
+  int64_t count() const { return ember::count(sizes); }
+};
+
+// A place in Axes, in row-major order.
+class Cursor {
+ public:
+  Cursor(const Axes& axes, int64_t at) : axes_(axes), index_(axes.sizes.size()) {
+    for (size_t d = index_.size(); d-- > 0;) {
+      index_[d] = at % axes.sizes[d], at /= axes.sizes[d];
+      offset += index_[d] * axes.strides[d], out += index_[d] * axes.out[d];
+    }
+  }
+  // How many steps along the last axis are left in its row, this place included.
+  int64_t left() const { return index_.empty() ? 1 : axes_.sizes.back() - index_.back(); }
+  int64_t stride() const { return index_.empty() ? 1 : axes_.strides.back(); }
+  int64_t out_stride() const { return index_.empty() ? 1 : axes_.out.back(); }
+  void advance(int64_t steps) {  // at most left()
+    for (size_t d = index_.size(); d-- > 0;) {
+      offset += steps * axes_.strides[d], out += steps * axes_.out[d];
+      if ((index_[d] += steps) < axes_.sizes[d]) return;
+      offset -= index_[d] * axes_.strides[d], out -= index_[d] * axes_.out[d];
+      index_[d] = 0, steps = 1;
+    }
+  }
+  int64_t offset = 0, out = 0;
+
+ private:
+  const Axes& axes_;
+  Dims index_;
+};
+
+void gather_strided(const char* from, int64_t step, int64_t size, char* to, int64_t n);  // step in bytes
+
+// x seen by a reduction that computes in T.
+template <class T>
+struct Walk {
+  const char* data;
+  DType dtype;
+  int64_t item;
+  ConvertFn convert = nullptr;  // null: x holds T
+  Axes reduced, kept;
+  int64_t n = 1, outputs = 1;
+  // Columns: outputs along one kept axis are computed together, `width` at a time.
+  bool columns = false;
+  int64_t axis = 1, axis_stride = 1, axis_out = 1, width = 1, tiles = 1;
+
+  Walk(const Tensor& x, DimMask mask, DType compute) : data(static_cast<const char*>(x.data())), dtype(x.dtype()) {
+    item = item_size(dtype);
+    if (dtype != compute) convert = converter(dtype, compute);
+    int64_t out = 1;
+    Dims outs(x.sizes().size());
+    for (size_t d = outs.size(); d-- > 0;) {
+      outs[d] = out;
+      if (!(mask >> d & 1)) out *= x.sizes()[d];
+    }
+    for (size_t d = 0; d < outs.size(); ++d) {
+      if (mask >> d & 1) reduced.add(x.sizes()[d], x.strides()[d], 0);
+      else kept.add(x.sizes()[d], x.strides()[d], outs[d]);
+    }
+    n = reduced.count(), outputs = kept.count();
+    choose();
+  }
+
+  // Elements [at, at + count) of the sequence of the output that starts at `base`, contiguous and of type T.
+  const T* sequence(int64_t base, int64_t at, int64_t count, char* raw, T* buffer) const {
+    const char* from = data + base * item;
+    if (reduced.sizes.size() <= 1 && (reduced.sizes.empty() || reduced.strides[0] == 1)) {
+      from += at * item;
+      if (!convert) return reinterpret_cast<const T*>(from);
+      convert(from, buffer, count);
+      return buffer;
+    }
+    char* to = convert ? raw : reinterpret_cast<char*>(buffer);
+    Cursor c(reduced, at);
+    for (int64_t done = 0; done < count;) {
+      const int64_t len = std::min(c.left(), count - done);
+      gather_strided(from + c.offset * item, c.stride() * item, item, to + done * item, len);
+      c.advance(len), done += len;
+    }
+    if (convert) convert(raw, buffer, count);
+    return buffer;
+  }
+
+  // `w` neighbouring outputs' elements of one row of the sequence.
+  const T* row(int64_t offset, int64_t w, char* raw, T* buffer) const {
+    const char* from = data + offset * item;
+    if (axis_stride != 1) {
+      gather_strided(from, axis_stride * item, item, convert ? raw : reinterpret_cast<char*>(buffer), w);
+      from = convert ? raw : reinterpret_cast<char*>(buffer);
+    }
+    if (!convert) return reinterpret_cast<const T*>(from);
+    convert(from, buffer, w);
+    return buffer;
+  }
+
+  // Rows follow each other without gaps, each one a whole tile.
+  bool flat() const {
+    return axis_stride == 1 && tiles == 1 && reduced.sizes.size() == 1 && reduced.strides[0] == axis;
+  }
+
+  // Calls f(task, input offset, output place, width) for tile `task` of the outputs: tiles of all other kept axes.
+  template <class F>
+  void tile(int64_t task, F&& f) const {
+    Cursor c(kept, task / tiles);
+    const int64_t j = task % tiles * width;
+    f(c.offset + j * axis_stride, c.out + j * axis_out, std::min(width, axis - j));
+  }
+  int64_t tasks() const { return axis ? outputs / axis * tiles : 0; }
+
+ private:
+  void choose() {
+    int64_t least = INT64_MAX;
+    size_t at = 0;
+    for (size_t d = 0; d < kept.sizes.size(); ++d) {
+      const int64_t s = std::abs(kept.strides[d]);
+      if (s != 0 && s <= least) least = s, at = d;
+    }
+    const int64_t along = reduced.sizes.empty() ? 1 : std::abs(reduced.strides.back());
+    columns = least < along && kept.sizes[at] > 1;
+    if (!columns) return;
+    axis = kept.sizes[at], axis_stride = kept.strides[at], axis_out = kept.out[at];
+    kept.sizes.erase(kept.sizes.begin() + at), kept.strides.erase(kept.strides.begin() + at);
+    kept.out.erase(kept.out.begin() + at);
+    width = std::min<int64_t>(axis, 1024 / sizeof(T));
+    tiles = (axis + width - 1) / width;
+  }
+};
+
+}  // namespace ember::cpu
