@@ -91,7 +91,7 @@ struct Rule<F> {
 template <auto F>
 struct Kernel;
 template <class... A, void (*F)(Out, A...)>
-struct Kernel<F> {
+requires(!std::is_same_v<A, Out> && ...) struct Kernel<F> {
   static void check(const Schema& s, std::string_view rule) { check_signature<A...>(s, rule); }
   static void run(const Value* args, const Tensor* out) {
     [&]<size_t... I>(std::index_sequence<I...>) { F(Out(out[0]), args[I].template get<A>()...); }
@@ -99,7 +99,7 @@ struct Kernel<F> {
   }
 };
 template <class... A, void (*F)(Out, Out, A...)>
-struct Kernel<F> {
+requires(!std::is_same_v<A, Out> && ...) struct Kernel<F> {
   static void check(const Schema& s, std::string_view rule) { check_signature<A...>(s, rule); }
   static void run(const Value* args, const Tensor* out) {
     [&]<size_t... I>(std::index_sequence<I...>) { F(Out(out[0]), Out(out[1]), args[I].template get<A>()...); }
