@@ -9,7 +9,7 @@ using cpu::DimMask;
 // ---- variance ------------------------------------------------------------------------------------------------------
 
 void check_variance(std::string_view op, const Tensor& x) {
-  EMBER_CHECK(is_floating(x.dtype()) || is_complex(x.dtype()), op, " only supports floating point and complex dtypes, got ",
+  EMBER_CHECK(is_floating(x.dtype()) || is_complex(x.dtype()), op, ": std and var only support floating point and complex dtypes, got ",
               x.dtype());
 }
 double correction_of(const std::optional<Scalar>& c) { return c ? c->to<double>() : 1; }
