@@ -8,7 +8,24 @@ namespace ember {
 
 using Family = std::vector<std::unique_ptr<Op>>;
 #define EMBER_FAMILIES(M) \
-  M(pointwise_arithmetic) M(pointwise_math) M(pointwise_compare) M(pointwise_activation) M(pointwise_logic) M(creation_ops) M(copy_ops) M(view_ops) M(view_composite_ops) M(random_ops) M(matmul_ops) M(optimizer_ops) M(creation_composite_ops) M(shape_ops) M(pad_ops) M(reductions) M(statistics) M(scans)
+  M(pointwise_arithmetic) \
+  M(pointwise_math) \
+  M(pointwise_compare) \
+  M(pointwise_activation) \
+  M(pointwise_logic) \
+  M(creation_ops) \
+  M(copy_ops) \
+  M(view_ops) \
+  M(view_composite_ops) \
+  M(random_ops) \
+  M(matmul_ops) \
+  M(optimizer_ops) \
+  M(creation_composite_ops) \
+  M(shape_ops) \
+  M(pad_ops) \
+  M(reductions) \
+  M(statistics) \
+  M(scans)
 #define EMBER_DECLARE(family) Family family();
 EMBER_FAMILIES(EMBER_DECLARE)
 #undef EMBER_DECLARE

@@ -166,26 +166,6 @@ struct CountNonzero {
   static Tensor call(const Tensor& x, OptDims dim) { return sum(ne(x, 0), dim); }
 };
 
-struct SumToSize {
-  static constexpr auto schema = "sum_to_size(Tensor self, SymInt[] size) -> Tensor";
-  static constexpr auto doc = "Sums the dims that broadcasting from `size` would have made.";
-  static constexpr auto kind = Kind::kComposite;
-  static Tensor call(const Tensor& x, DimsView size) {
-    const int64_t lead = x.dim() - static_cast<int64_t>(size.size());
-    Dims dims;
-    bool fits = lead >= 0;
-    for (int64_t d = 0; fits && d < x.dim(); ++d) {
-      const int64_t want = d < lead ? 1 : size[d - lead];
-      if (d < lead || (want == 1 && x.sizes()[d] != 1)) dims.push_back(d);
-      else fits = want == x.sizes()[d];
-    }
-    EMBER_CHECK(fits, "size {", size, "} is not expandable to size {", x.sizes(), "}.");
-    if (dims.empty()) return x;
-    const Tensor total = sum(x, DimsView(dims), true);
-    return lead ? reshape(total, size) : total;
-  }
-};
-
 struct Diff {
   static constexpr auto schema =
       "diff(Tensor self, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor";
@@ -310,7 +290,7 @@ struct Corrcoef {
 
 std::vector<std::unique_ptr<Op>> statistics() {
   return make_family<RealVar, RealStd, Var, VarUnbiased, VarDim, Std, StdUnbiased, StdDim, VarMean, StdMean, LogSumExp,
-                     NanMean, CountNonzero, SumToSize, Diff, TrapezoidX, TrapezoidDx, CumulativeTrapezoidX,
+                     NanMean, CountNonzero, Diff, TrapezoidX, TrapezoidDx, CumulativeTrapezoidX,
                      CumulativeTrapezoidDx, Cov, Corrcoef>();
 }
 
