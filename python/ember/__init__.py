@@ -76,6 +76,7 @@ _NN_ONLY = {
     "relu6",
     "scaled_dot_product_attention",
     "silu",
+    "slice",
     "smooth_l1_loss",
     "huber_loss",
     "softplus",

@@ -70,15 +70,15 @@ class _Format:
         self.integers = all(v == math.ceil(v) for v in shown)
         spread = high / low > 1000 or high > 1e8
         digits = PRINT_OPTS.precision
-        if spread or (not self.integers and low < 1e-4):
-            self.scientific = True
+        self.scientific = PRINT_OPTS.sci_mode
+        if self.scientific is None:
+            self.scientific = spread or (not self.integers and low < 1e-4)
+        if self.scientific:
             self.width = max(len(f"{v:.{digits}e}") for v in shown)
         elif self.integers:
             self.width = max(len(f"{v:.0f}") + 1 for v in shown)
         else:
             self.width = max(len(f"{v:.{digits}f}") for v in shown)
-        if PRINT_OPTS.sci_mode is not None:
-            self.scientific = PRINT_OPTS.sci_mode
 
     def __call__(self, value):
         if not self.floating:

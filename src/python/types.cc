@@ -306,18 +306,12 @@ PyObject* info_repr(PyObject* self) {
   static constexpr const char* kInt[] = {"min", "max"};
   for (const char* field : floats ? Span<const char*>(kFloat, 6) : Span<const char*>(kInt, 2)) {
     Ref value(PyObject_GetAttrString(self, field));
-    Ref shown(floats ? PyObject_CallFunction(reinterpret_cast<PyObject*>(&PyUnicode_Type), "N",
-                                             PyNumber_Float(value.get()))
-                     : PyObject_Str(value.get()));
-    if (!shown) return nullptr;
-    out += std::string(field) + "=";
-    if (floats) {  // PyTorch shows six digits
-      char digits[40];
-      std::snprintf(digits, sizeof digits, "%g", PyFloat_AsDouble(value.get()));
-      out += digits;
-    } else {
-      out += PyUnicode_AsUTF8(shown.get());
-    }
+    Ref number(PyNumber_Float(value.get()));
+    if (!number) return nullptr;
+    char digits[40];  // PyTorch shows six digits, of integers too
+    std::snprintf(digits, sizeof digits, "%g", PyFloat_AS_DOUBLE(number.get()));
+    (out += field) += "=";
+    out += digits;
     out += ", ";
   }
   return PyUnicode_FromString((out + "dtype=" + std::string(name(dtype_of_object(self))) + ")").c_str());
