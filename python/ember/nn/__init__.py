@@ -4,19 +4,23 @@ from . import functional, init, modules, parameter, utils
 from .modules import *  # noqa: F403
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 
-_LAZY = ("attention", "common_types", "parallel")
+# What few programs touch opens when touched: name -> where it is.
+_LAZY = {
+    "DataParallel": "parallel",
+    "LinearCrossEntropyOptions": "modules.linear_cross_entropy_options",
+    "attention": "",
+    "common_types": "",
+    "parallel": "",
+}
 
 
 def __getattr__(name):
-    if name in _LAZY:
-        import importlib
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
 
-        return importlib.import_module(f"{__name__}.{name}")
-    if name == "DataParallel":
-        from .parallel import DataParallel
-
-        return DataParallel
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = importlib.import_module(f"{__name__}.{_LAZY[name] or name}")
+    return getattr(home, name) if _LAZY[name] else home
 
 
 def factory_kwargs(kwargs):

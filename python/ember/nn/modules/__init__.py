@@ -13,7 +13,6 @@ from .flatten import *  # noqa: F403
 from .fold import *  # noqa: F403
 from .instancenorm import *  # noqa: F403
 from .linear import *  # noqa: F403
-from .linear_cross_entropy_options import LinearCrossEntropyOptions
 from .loss import *  # noqa: F403
 from .normalization import *  # noqa: F403
 from .padding import *  # noqa: F403
@@ -28,4 +27,12 @@ __all__ = sorted(
     name
     for name, value in globals().items()
     if isinstance(value, type) and issubclass(value, Module) and not name.startswith("_")
-) + ["LinearCrossEntropyOptions"]
+)
+
+
+def __getattr__(name):
+    if name == "LinearCrossEntropyOptions":  # its module opens dataclasses, which nothing else needs at import
+        from .linear_cross_entropy_options import LinearCrossEntropyOptions
+
+        return LinearCrossEntropyOptions
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
