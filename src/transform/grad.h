@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/inline_vector.h"
 #include "op/op.h"
 
 namespace ember {
@@ -54,9 +55,9 @@ class EMBER_API Node : public RefCounted {
   ~Node() override;
   // From the gradients of the forward call's results (undefined: zero) those of its differentiable inputs, one an edge.
   virtual std::vector<Tensor> apply(std::vector<Tensor> grads) = 0;
-  virtual std::string name() const = 0;  // "AddBackward0"
+  virtual std::string name() const = 0;       // "AddBackward0"
   virtual Tensor leaf() const { return {}; }  // whose gradient an accumulating node adds to
-  virtual void release_saved() {}        // after backward without retain_graph
+  virtual void release_saved() {}             // after backward without retain_graph
 
   struct Shape {  // of a result of the forward call
     Dims sizes;

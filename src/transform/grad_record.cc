@@ -1,16 +1,15 @@
 // The grad interpreter: runs a call below itself and records a node for it, from the op's entry alone.
+#include "transform/grad_record.h"
+
 #include <cctype>
 #include <memory>
 
 #include "op/grads.h"
 #include "op/ops.h"
 #include "op/pointwise.h"
-#include "transform/grad.h"
 
 namespace ember {
-namespace {
 
-// "log_softmax" -> "LogSoftmaxBackward0"
 std::string node_name(const Op& op) {
   std::string out;
   bool upper = true;
@@ -20,6 +19,20 @@ std::string node_name(const Op& op) {
   }
   return out + "Backward0";
 }
+
+void note_forward_trace(Node& node) {
+  if (anomaly_mode().on && capture_forward_trace) node.extras().forward_trace = capture_forward_trace();
+}
+
+Tensor fit_gradient(Tensor gradient, const Dims& sizes, DType dtype) {
+  if (!gradient.defined()) return gradient;
+  if (!is_complex(dtype) && is_complex(gradient.dtype())) gradient = real(gradient);
+  if (gradient.sizes() != sizes) gradient = sum_to_size(gradient, sizes);
+  if (gradient.dtype() != dtype) gradient = to_dtype(gradient, dtype);
+  return gradient;
+}
+
+namespace {
 
 // An argument as a node keeps it: a value, a tensor with its data, or only a tensor's shape.
 struct Kept {
@@ -59,7 +72,7 @@ class OpNode final : public Node, public Grads {
     }
   }
   void keep_results(const Value* results) {
-    uint32_t bits = op_.pointwise ? (result_read() ? 1u : 0u) : op_.saves.outputs;
+    uint32_t bits = op_.saves.outputs;
     for (uint32_t i = 0; bits >> i; ++i) {
       kept_results_.resize(i + 1);
       if (bits >> i & 1) kept_results_[i] = SavedTensor(results[i].tensor(), SavedTensor::kResult, i);
@@ -91,10 +104,7 @@ class OpNode final : public Node, public Grads {
     std::vector<Value> args = restore_args();
     bool any = false;
     for (auto& g : grads_) any |= g.defined();
-    if (any) {
-      if (op_.pointwise) apply_pointwise(args.data());
-      else op_.vjp(*this, args.data());
-    }
+    if (any) { op_.vjp(*this, args.data()); }
     grads_.clear();
     self_.reset();
     return std::move(out_);
@@ -128,30 +138,12 @@ class OpNode final : public Node, public Grads {
     const Dims& sizes =
         k.is_tensor ? k.sizes : list_shapes_[static_cast<size_t>(arg)][static_cast<size_t>(element)].sizes;
     DType dtype = k.is_tensor ? k.dtype : list_shapes_[static_cast<size_t>(arg)][static_cast<size_t>(element)].dtype;
-    if (!is_complex(dtype) && is_complex(gradient.dtype())) gradient = real(gradient);
-    if (gradient.sizes() != sizes) gradient = sum_to_size(gradient, sizes);
-    if (gradient.dtype() != dtype) gradient = to_dtype(gradient, dtype);
-    out_[static_cast<size_t>(first_edge_[static_cast<size_t>(arg)] + element)] = std::move(gradient);
+    out_[static_cast<size_t>(first_edge_[static_cast<size_t>(arg)] + element)] =
+        fit_gradient(std::move(gradient), sizes, dtype);
   }
 
  private:
-  bool wants_data(int i) const {
-    if (!op_.pointwise) return op_.saves.inputs >> i & 1;
-    const Pointwise& p = *op_.pointwise;
-    if (i >= p.inputs) return false;
-    if (op_.vjp && is_complex(kept_dtype_)) return op_.saves.inputs >> i & 1;
-    for (int k = 0; k < p.partials; ++k) {
-      if (next[static_cast<size_t>(p.input_of(k))] && p.reads[k] >> (1 + i) & 1) return true;
-    }
-    return false;
-  }
-  bool result_read() const {
-    const Pointwise& p = *op_.pointwise;
-    for (int k = 0; k < p.partials; ++k) {
-      if (next[static_cast<size_t>(p.input_of(k))] && p.reads[k] >> (1 + p.inputs) & 1) return true;
-    }
-    return false;
-  }
+  bool wants_data(int i) const { return op_.saves.inputs >> i & 1; }
   bool any_saved() const {
     for (const Kept& k : kept_) {
       if (k.saved) return true;
@@ -197,33 +189,6 @@ class OpNode final : public Node, public Grads {
     return args;
   }
 
-  void apply_pointwise(const Value* args) {
-    const Pointwise& p = *op_.pointwise;
-    bool complex = false;
-    for (int i = 0; i < p.inputs; ++i) complex |= is_complex(args[i].tensor().dtype());
-    if (op_.vjp && complex) return op_.vjp(*this, args);
-    Tensor result = kept_results_.empty() ? Tensor() : y(0);
-    const Tensor& gradient = grads_[0];
-    bool differentiable = grad_enabled() || gradient.is_meta() || dispatch_state.on;
-    for (int k = 0; k < p.partials; ++k) {
-      int i = p.input_of(k);
-      if (!wants(i, 0)) continue;
-      const Kept& kept = kept_[static_cast<size_t>(i)];
-      if (differentiable) {
-        set(i, p.tensor_partial(k, gradient, args, result), 0);
-      } else {
-        bool narrow = is_complex(gradient.dtype()) && !is_complex(kept.dtype);
-        set(i,
-            pointwise_partial(op_, k, gradient, args, result,
-                              narrow || kept.sizes != gradient.sizes() ? gradient.dtype() : kept.dtype),
-            0);
-      }
-    }
-  }
-
- public:
-  DType kept_dtype_ = DType::kFloat32;  // of the call: decides between partials and vjp
-
  private:
   const Op& op_;
   std::vector<Kept> kept_;
@@ -251,16 +216,17 @@ void grad_interpreter(Call& c) {
                "requires grad.");
   }
   if (inplace) check_inplace_allowed(*c.out);
-  if (!(op.pointwise ? op.pointwise->partials > 0 || op.vjp : op.vjp != nullptr)) {  // comparisons and their like
+  bool complex = false;
+  for (size_t i = 0; i < op.schema.args.size(); ++i) {
+    complex |= c.args[i].is_tensor() && is_complex(c.args[i].tensor().dtype());
+  }
+  // Partials differentiate a pointwise op, but for complex numbers where it is not holomorphic and has a vjp.
+  if (op.pointwise && op.pointwise->partials > 0 && !(complex && op.vjp)) return record_pointwise(c);
+  if (!op.vjp) {  // comparisons and their like
     Without off(key::kGrad);
     return invoke(c);
   }
-  size_t args = op.schema.args.size();
-  auto node = make_ptr<OpNode>(op, args);
-  for (size_t i = 0; i < args; ++i) {
-    const Tensor& t = c.args[i].tensor();
-    if (t.defined() && is_complex(t.dtype())) node->kept_dtype_ = t.dtype();
-  }
+  auto node = make_ptr<OpNode>(op, op.schema.args.size());
   bool wanted = node->connect(c.args);
   if (wanted) node->keep_args(c.args, inplace ? c.out : nullptr);
   {
@@ -268,7 +234,7 @@ void grad_interpreter(Call& c) {
     invoke(c);
   }
   if (!wanted) return;
-  if (anomaly_mode().on && capture_forward_trace) node->extras().forward_trace = capture_forward_trace();
+  note_forward_trace(*node);
   bool any = false;
   auto describe = [&](const Tensor& t) {
     node->results.push_back(t.defined() ? Node::Shape{t.sizes(), t.dtype(), t.device()} : Node::Shape{});
