@@ -1,5 +1,5 @@
-// Attention against the whole score matrix in double: causal, masks of both kinds with broadcast, grouped heads, strided
-// heads, lengths across the block edges; gradients by the closed form in double.
+// Attention against the whole score matrix in double: causal, masks of both kinds with broadcast, grouped heads,
+// strided heads, lengths across the block edges; gradients by the closed form in double.
 #include "kernel/cpu/attention.h"
 
 #include <cmath>
@@ -53,7 +53,8 @@ template <class S>
 void check(Attention a, bool rows_first, double tolerance) {
   using T = std::conditional_t<std::is_same_v<S, double>, double, float>;
   a.q = layout(a.heads, a.queries, a.dim, rows_first), a.k = layout(a.kv_heads, a.keys, a.dim, rows_first);
-  a.v = layout(a.kv_heads, a.keys, a.value_dim, rows_first), a.out = layout(a.heads, a.queries, a.value_dim, rows_first);
+  a.v = layout(a.kv_heads, a.keys, a.value_dim, rows_first),
+  a.out = layout(a.heads, a.queries, a.value_dim, rows_first);
   a.scale = 0.3;
   const int64_t nq = a.batch * a.heads * a.queries * a.dim, nk = a.batch * a.kv_heads * a.keys * a.dim;
   const int64_t nv = nk / a.dim * a.value_dim, no = nq / a.dim * a.value_dim;
@@ -67,8 +68,8 @@ void check(Attention a, bool rows_first, double tolerance) {
   std::vector<S> out(no), dq(nq), dk(nk), dv(nv);
   std::vector<T> lse(a.batch * a.heads * a.queries);
   attention_forward(dtype_of<S>, a, q.data(), k.data(), v.data(), out.data(), lse.data());
-  attention_backward(dtype_of<S>, a, {a.q, a.k, a.v, a.out}, q.data(), k.data(), v.data(), out.data(), g.data(), lse.data(),
-                     dq.data(), dk.data(), dv.data());
+  attention_backward(dtype_of<S>, a, {a.q, a.k, a.v, a.out}, q.data(), k.data(), v.data(), out.data(), g.data(),
+                     lse.data(), dq.data(), dk.data(), dv.data());
   Doubles o(no), wq(nq), wk(nk), wv(nv);
   const int64_t group = a.heads / a.kv_heads;
   for (int64_t b = 0; b < a.batch; ++b)
@@ -100,7 +101,8 @@ void check(Attention a, bool rows_first, double tolerance) {
             wk[ik] += p[j] * (dp[j] - delta) * a.scale * real(q[iq + c]);
           }
       }
-  near(out, o, tolerance, "out"), near(dq, wq, 8 * tolerance, "dq"), near(dk, wk, 8 * tolerance, "dk"), near(dv, wv, 8 * tolerance, "dv");
+  near(out, o, tolerance, "out"), near(dq, wq, 8 * tolerance, "dq"), near(dk, wk, 8 * tolerance, "dk"),
+      near(dv, wv, 8 * tolerance, "dv");
 }
 
 template <class S>
@@ -135,8 +137,8 @@ TEST(attention_without_a_key_is_zero) {
   std::vector<float> out(8, 1), lse(2), dq(8), dk(12), dv(12);
   attention_forward(DType::kFloat32, a, q.data(), k.data(), v.data(), out.data(), lse.data());
   for (int i = 0; i < 4; ++i) CHECK_EQ(out[i], 0.f);
-  attention_backward(DType::kFloat32, a, {a.q, a.k, a.v, a.out}, q.data(), k.data(), v.data(), out.data(), q.data(), lse.data(),
-                     dq.data(), dk.data(), dv.data());
+  attention_backward(DType::kFloat32, a, {a.q, a.k, a.v, a.out}, q.data(), k.data(), v.data(), out.data(), q.data(),
+                     lse.data(), dq.data(), dk.data(), dv.data());
   for (int i = 0; i < 4; ++i) CHECK_EQ(dq[i], 0.f);
   for (float x : dk) CHECK(std::isfinite(x));
 }

@@ -77,7 +77,8 @@ void check(Conv c, double tolerance) {
     c.out[d] = (c.in[d] + 2 * c.padding[d] - c.dilation[d] * (c.kernel[d] - 1) - 1) / c.stride[d] + 1;
   const int64_t nx = c.batch * c.in_channels * volume(c.in), ny = c.batch * c.out_channels * volume(c.out);
   const int64_t nw = c.out_channels * c.in_channels / c.groups * volume(c.kernel);
-  const auto x = normal<S>(nx), w = normal<S>(nw), b = normal<S>(std::max(c.in_channels, c.out_channels)), dy = normal<S>(ny);
+  const auto x = normal<S>(nx), w = normal<S>(nw), b = normal<S>(std::max(c.in_channels, c.out_channels)),
+             dy = normal<S>(ny);
   std::vector<double> y(ny), dx(nx), dw(nw), db(c.out_channels), y0(ny), dx0(nx);
   for (int64_t i = 0; i < ny; ++i) {
     const int64_t channel = c.y_last ? i % c.out_channels : i / volume(c.out) % c.out_channels;
@@ -109,22 +110,22 @@ void check(Conv c, double tolerance) {
 template <class S>
 void check_shapes(double tolerance) {
   const std::vector<Conv> shapes = {
-      {2, 3, 5, 1, {1, 1, 9}, {}, {1, 1, 3}, {1, 1, 1}, {0, 0, 1}},                       // 1d
+      {2, 3, 5, 1, {1, 1, 9}, {}, {1, 1, 3}, {1, 1, 1}, {0, 0, 1}},  // 1d
       {2, 4, 6, 2, {1, 1, 20}, {}, {1, 1, 4}, {1, 1, 3}, {0, 0, 2}, {1, 1, 2}},
-      {2, 3, 17, 1, {1, 10, 11}, {}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}},                    // 2d
-      {1, 3, 8, 1, {1, 23, 21}, {}, {1, 7, 7}, {1, 2, 2}, {0, 3, 3}},                     // a stem
-      {3, 40, 20, 1, {1, 7, 5}, {}, {1, 3, 3}, {1, 2, 1}, {0, 1, 0}},                     // k over one block
-      {2, 6, 4, 1, {1, 9, 9}, {}, {1, 2, 3}, {1, 3, 2}, {0, 0, 2}, {1, 2, 2}},            // unread edges, holes
-      {2, 8, 12, 4, {1, 8, 6}, {}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}},                      // groups
-      {2, 7, 7, 7, {1, 9, 35}, {}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}},                      // depthwise
+      {2, 3, 17, 1, {1, 10, 11}, {}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}},          // 2d
+      {1, 3, 8, 1, {1, 23, 21}, {}, {1, 7, 7}, {1, 2, 2}, {0, 3, 3}},           // a stem
+      {3, 40, 20, 1, {1, 7, 5}, {}, {1, 3, 3}, {1, 2, 1}, {0, 1, 0}},           // k over one block
+      {2, 6, 4, 1, {1, 9, 9}, {}, {1, 2, 3}, {1, 3, 2}, {0, 0, 2}, {1, 2, 2}},  // unread edges, holes
+      {2, 8, 12, 4, {1, 8, 6}, {}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}},            // groups
+      {2, 7, 7, 7, {1, 9, 35}, {}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}},            // depthwise
       {2, 5, 10, 5, {1, 9, 8}, {}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}},
-      {2, 20, 30, 1, {1, 6, 7}, {}, {1, 1, 1}, {1, 1, 1}},                                // pointwise
+      {2, 20, 30, 1, {1, 6, 7}, {}, {1, 1, 1}, {1, 1, 1}},  // pointwise
       {2, 6, 4, 2, {1, 6, 7}, {}, {1, 1, 1}, {1, 1, 1}},
       {2, 20, 30, 1, {1, 6, 7}, {}, {1, 1, 1}, {1, 2, 2}},
-      {2, 3, 4, 1, {1, 4, 4}, {}, {1, 1, 1}, {1, 1, 1}, {0, 1, 1}},                       // padded pointwise
-      {2, 3, 4, 1, {4, 5, 6}, {}, {3, 2, 3}, {1, 1, 2}, {1, 0, 1}},                       // 3d
+      {2, 3, 4, 1, {1, 4, 4}, {}, {1, 1, 1}, {1, 1, 1}, {0, 1, 1}},  // padded pointwise
+      {2, 3, 4, 1, {4, 5, 6}, {}, {3, 2, 3}, {1, 1, 2}, {1, 0, 1}},  // 3d
       {1, 2, 4, 2, {7, 6, 5}, {}, {2, 3, 1}, {2, 2, 2}, {1, 1, 0}, {2, 1, 1}},
-      {9, 1, 16, 1, {1, 8, 8}, {}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}},                      // small images
+      {9, 1, 16, 1, {1, 8, 8}, {}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}},  // small images
   };
   for (const Conv& c0 : shapes)
     for (int layout = 0; layout < 4; ++layout) {
@@ -143,7 +144,8 @@ TEST(conv_f16) { check_shapes<Half>(1e-3); }
 TEST(conv_bf16) { check_shapes<BFloat16>(8e-3); }
 TEST(conv_integers_raise) {
   Conv c{1, 1, 1, 1, {1, 3, 3}, {1, 1, 1}, {1, 3, 3}};
-  CHECK_THROWS(conv_forward(DType::kInt64, c, nullptr, nullptr, nullptr, nullptr), "\"conv\" not implemented for 'int64'");
+  CHECK_THROWS(conv_forward(DType::kInt64, c, nullptr, nullptr, nullptr, nullptr),
+               "\"conv\" not implemented for 'int64'");
 }
 
 TEST(conv_bits_do_not_depend_on_threads_or_batch) {

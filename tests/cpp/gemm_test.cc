@@ -43,7 +43,9 @@ std::complex<double> wide(T x) {
 template <class T>
 void check(const Gemm& shape, double tolerance) {
   Gemm g = shape;
-  auto extent = [](int64_t r, int64_t c, int64_t rs, int64_t cs) { return r && c ? (r - 1) * rs + (c - 1) * cs + 1 : 1; };
+  auto extent = [](int64_t r, int64_t c, int64_t rs, int64_t cs) {
+    return r && c ? (r - 1) * rs + (c - 1) * cs + 1 : 1;
+  };
   const auto a = random<T>(extent(g.m, g.k, g.a_row, g.a_col)), b = random<T>(extent(g.k, g.n, g.b_row, g.b_col));
   const auto bias = random<T>(std::max(g.m, g.n));
   auto c = random<T>(extent(g.m, g.n, g.c_row, g.c_col));
@@ -149,8 +151,14 @@ TEST(gemm_batched_matches_single) {
   for (int64_t batch : {1, 3, 20}) {
     const auto a = random<float>(batch * m * k), b = random<float>(k * n);
     std::vector<float> c(batch * m * n), d(m * n);
-    gemm_batched(DType::kFloat32, [&] { auto g = shape(m, n, k); g.a = a.data(), g.b = b.data(), g.c = c.data(); return g; }(),
-                 batch, m * k, 0, m * n);
+    gemm_batched(
+        DType::kFloat32,
+        [&] {
+          auto g = shape(m, n, k);
+          g.a = a.data(), g.b = b.data(), g.c = c.data();
+          return g;
+        }(),
+        batch, m * k, 0, m * n);
     for (int64_t i = 0; i < batch; ++i) {
       gemm(DType::kFloat32, false, false, m, n, k, 1, a.data() + i * m * k, k, b.data(), n, 0, d.data(), n);
       CHECK(!std::memcmp(d.data(), c.data() + i * m * n, d.size() * 4));

@@ -35,7 +35,8 @@ std::vector<int64_t> window(const Pool& p, int64_t o, double& divisor) {
   divisor = 1;
   for (int d = 0; d < 3; ++d) {
     if (p.adaptive) {
-      const int64_t b = std::floor(double(out[d]) * p.in[d] / p.out[d]), e = std::ceil(double(out[d] + 1) * p.in[d] / p.out[d]);
+      const int64_t b = std::floor(double(out[d]) * p.in[d] / p.out[d]),
+                    e = std::ceil(double(out[d] + 1) * p.in[d] / p.out[d]);
       for (int64_t i = b; i < e; ++i) dims[d].push_back(i);
       divisor *= e - b;
       continue;
@@ -100,7 +101,7 @@ void check_all() {
       {3, 1, {1, 1, 20}, {1, 1, 10}, {1, 1, 2}, {1, 1, 2}},
       {3, 1, {1, 9, 35}, {1, 5, 18}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}},
       {2, 1, {1, 7, 40}, {1, 5, 38}, {1, 3, 3}, {1, 1, 1}},
-      {2, 1, {1, 8, 8}, {1, 4, 4}, {1, 3, 3}, {1, 2, 2}, {0, 0, 0}},    // ceil_mode: the last window is cut short
+      {2, 1, {1, 8, 8}, {1, 4, 4}, {1, 3, 3}, {1, 2, 2}, {0, 0, 0}},  // ceil_mode: the last window is cut short
       {2, 1, {4, 6, 9}, {2, 3, 3}, {2, 2, 3}, {2, 2, 3}},
       {2, 1, {1, 6, 11}, {1, 3, 4}, {}, {}, {}, {}, true},
       {2, 1, {1, 6, 11}, {1, 1, 1}, {}, {}, {}, {}, true},
@@ -136,4 +137,6 @@ TEST(max_pool_nan_wins) {
   max_pool(DType::kFloat32, {1, 1, {1, 1, 4}, {1, 1, 2}, {1, 1, 2}, {1, 1, 2}}, x, y, at);
   CHECK(std::isnan(y[0]) && at[0] == 1 && y[1] == 3 && at[1] == 2);
 }
-TEST(pool_of_bool_raises) { CHECK_THROWS(max_pool(DType::kBool, {1}, nullptr, nullptr, nullptr), "\"max_pool\" not implemented for 'bool'"); }
+TEST(pool_of_bool_raises) {
+  CHECK_THROWS(max_pool(DType::kBool, {1}, nullptr, nullptr, nullptr), "\"max_pool\" not implemented for 'bool'");
+}

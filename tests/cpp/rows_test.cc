@@ -1,5 +1,6 @@
 // Softmax and the norms against formulas in double, values and gradients (gradients against central differences of the
-// double formula), for all four float dtypes, lengths around the register edges, and both layouts of softmax and batch norm.
+// double formula), for all four float dtypes, lengths around the register edges, and both layouts of softmax and batch
+// norm.
 #include "kernel/cpu/rows.h"
 
 #include <cmath>
@@ -40,7 +41,9 @@ double real(S x) {
   else return x;
 }
 template <class S>
-constexpr double tolerance() { return std::is_same_v<S, double> ? 1e-12 : std::is_same_v<S, float> ? 3e-6 : std::is_same_v<S, Half> ? 2e-3 : 1.2e-2; }
+constexpr double tolerance() {
+  return std::is_same_v<S, double> ? 1e-12 : std::is_same_v<S, float> ? 3e-6 : std::is_same_v<S, Half> ? 2e-3 : 1.2e-2;
+}
 template <class S>
 void near(const std::vector<S>& got, const Doubles& want, double scale = 1) {
   for (size_t i = 0; i < want.size(); ++i)
@@ -88,7 +91,9 @@ void check_softmax() {
         const Doubles want = softmax_formula(x, outer, dim, inner, log);
         near(y, want);
         softmax_backward(dtype_of<S>, y.data(), gs.data(), dx.data(), outer, dim, inner, log);
-        if (n <= 400) near(dx, gradient([&](const Doubles& v) { return softmax_formula(v, outer, dim, inner, log); }, x, g), std::is_same_v<S, double> ? 1e4 : 20);
+        if (n <= 400)
+          near(dx, gradient([&](const Doubles& v) { return softmax_formula(v, outer, dim, inner, log); }, x, g),
+               std::is_same_v<S, double> ? 1e4 : 20);
       }
 }
 
@@ -120,11 +125,13 @@ void check_norm(const Norm& norm, int64_t n, int64_t channels, const std::functi
   const auto xs = stored<S>(x), ws = stored<S>(w), bs = stored<S>(b), gs = stored<S>(g);
   std::vector<S> y(n), dx(n), dw(channels), db(channels);
   std::vector<T> stat0(n), stat1(n);
-  run(dtype_of<S>, {y.data(), stat0.data(), stat1.data(), dx.data(), dw.data(), db.data(), xs.data(), ws.data(), bs.data(), gs.data()});
+  run(dtype_of<S>, {y.data(), stat0.data(), stat1.data(), dx.data(), dw.data(), db.data(), xs.data(), ws.data(),
+                    bs.data(), gs.data()});
   near(y, norm(x, w, b), 4);
   near(dx, gradient([&](const Doubles& v) { return norm(v, w, b); }, x, g), std::is_same_v<S, double> ? 1e4 : 300);
   near(dw, gradient([&](const Doubles& v) { return norm(x, v, b); }, w, g), std::is_same_v<S, double> ? 1e4 : 300);
-  if (!norm.rms) near(db, gradient([&](const Doubles& v) { return norm(x, w, v); }, b, g), std::is_same_v<S, double> ? 1e4 : 300);
+  if (!norm.rms)
+    near(db, gradient([&](const Doubles& v) { return norm(x, w, v); }, b, g), std::is_same_v<S, double> ? 1e4 : 300);
 }
 template <class S>
 void check_norms() {
@@ -153,7 +160,8 @@ void check_norms() {
     check_norm<S>({c, channel, channel}, n * c * inner, c, [=](DType d, const Buffers& v) {
       using T = std::conditional_t<std::is_same_v<S, double>, double, float>;
       batch_norm_stats(d, v.x, v.stat0, v.stat1, n, c, inner);
-      for (int64_t i = 0; i < c; ++i) static_cast<T*>(v.stat1)[i] = 1 / std::sqrt(static_cast<T*>(v.stat1)[i] + T(1e-5));
+      for (int64_t i = 0; i < c; ++i)
+        static_cast<T*>(v.stat1)[i] = 1 / std::sqrt(static_cast<T*>(v.stat1)[i] + T(1e-5));
       batch_norm_apply(d, v.x, v.stat0, v.stat1, v.w, v.b, v.y, n, c, inner);
       batch_norm_backward(d, v.g, v.x, v.stat0, v.stat1, v.w, true, v.dx, v.dw, v.db, n, c, inner);
     });

@@ -1,6 +1,6 @@
 // Attention drivers. Forward: a task packs a block of keys and values, runs all its query blocks over it, and keeps a
-// running maximum, sum and output per row. Backward: a task owns one key head, recomputes the probabilities block by block
-// from the saved log-sum-exp, and accumulates dq, dk, dv in scratch; so nothing is shared and the order is fixed.
+// running maximum, sum and output per row. Backward: a task owns one key head, recomputes the probabilities block by
+// block from the saved log-sum-exp, and accumulates dq, dk, dv in scratch; so nothing is shared and the order is fixed.
 #include "kernel/cpu/attention.h"
 
 #include <algorithm>
@@ -17,9 +17,9 @@
 
 namespace ember::cpu {
 
-#define EMBER_ATTENTION_TABLES(isa) \
-  namespace isa { \
-  extern const AttentionTable<float> attention_f32; \
+#define EMBER_ATTENTION_TABLES(isa)                  \
+  namespace isa {                                    \
+  extern const AttentionTable<float> attention_f32;  \
   extern const AttentionTable<double> attention_f64; \
   }
 EMBER_ATTENTION_TABLES(baseline)
@@ -34,9 +34,9 @@ EMBER_ATTENTION_TABLES(avx512)
 
 namespace {
 
-constexpr int64_t kKeys = kGemmKc;     // keys of a block
-constexpr int64_t kQueryRange = 256;   // queries of a task
-constexpr int64_t kQueryPanels = 4;    // tile heights in a query block
+constexpr int64_t kKeys = kGemmKc;    // keys of a block
+constexpr int64_t kQueryRange = 256;  // queries of a task
+constexpr int64_t kQueryPanels = 4;   // tile heights in a query block
 
 template <class T>
 const AttentionTable<T>& attention_table() {
@@ -79,8 +79,12 @@ struct Small {
     for (int64_t p = 0; p < k; p += kGemmKc)
       g.pack_a[kind](static_cast<const char*>(a) + p * cs * item, rs, cs, m, std::min(kGemmKc, k - p), out + p * m);
   }
-  void a_of(const S* a, int64_t rs, int64_t m, int64_t k, T* out) const { pack_a(a, kKind, sizeof(S), rs, 1, m, k, out); }
-  void b_of(const S* b, int64_t rs, int64_t cs, int64_t k, int64_t n, T* out) const { g.pack_b[kKind](b, rs, cs, k, n, nr, out); }
+  void a_of(const S* a, int64_t rs, int64_t m, int64_t k, T* out) const {
+    pack_a(a, kKind, sizeof(S), rs, 1, m, k, out);
+  }
+  void b_of(const S* b, int64_t rs, int64_t cs, int64_t k, int64_t n, T* out) const {
+    g.pack_b[kKind](b, rs, cs, k, n, nr, out);
+  }
 
   // c (+)= alpha * a b. Rows of b are ldb apart, its panels of nr columns `panel` apart: nr and nr * rows from b_of.
   void multiply(int64_t m, int64_t n, int64_t k, T alpha, const T* a, const T* b, int64_t ldb, int64_t panel, bool add,
@@ -127,7 +131,8 @@ void forward_range(const Attention& a, const S* q, const S* k, const S* v, S* ou
   const auto& f = attention_table<T>();
   const int64_t rows = q1 - q0, block = kQueryPanels * small.g.rows, dv = a.value_dim, nr = small.nr;
   const Scratch memory((small.a_size(rows, a.dim) + small.b_size(a.dim, kKeys) + small.b_size(kKeys, dv) +
-                        2 * small.a_size(block, kKeys) + rows * (dv + 2)) * sizeof(T));
+                        2 * small.a_size(block, kKeys) + rows * (dv + 2)) *
+                       sizeof(T));
   T* packed_q = memory.as<T>();
   T* packed_k = packed_q + small.a_size(rows, a.dim);
   T* packed_v = packed_k + small.b_size(a.dim, kKeys);
@@ -151,7 +156,8 @@ void forward_range(const Attention& a, const S* q, const S* k, const S* v, S* ou
     for (int64_t i = 0; i < rows; i += block) {
       const int64_t m = std::min(block, rows - i), seen = visible(a, q0 + i + m - 1, k0, n);
       if (seen == 0) continue;
-      small.multiply(m, seen, a.dim, static_cast<T>(a.scale), packed_q + i * a.dim, packed_k, nr, nr * a.dim, false, scores, kKeys);
+      small.multiply(m, seen, a.dim, static_cast<T>(a.scale), packed_q + i * a.dim, packed_k, nr, nr * a.dim, false,
+                     scores, kKeys);
       for (int64_t r = 0; r < m; ++r) {
         T* s = scores + r * kKeys;
         const int64_t at = q0 + i + r, valid = visible(a, at, k0, n);
@@ -160,7 +166,8 @@ void forward_range(const Attention& a, const S* q, const S* k, const S* v, S* ou
         if (factor != 1) f.scale(sums + (i + r) * dv, dv, factor);
       }
       small.pack_a(scores, 0, sizeof(T), kKeys, 1, m, seen, packed_p);
-      small.multiply(m, dv, seen, 1, packed_p, values, bare ? a.v.row : nr, bare ? nr : nr * n, true, sums + i * dv, dv);
+      small.multiply(m, dv, seen, 1, packed_p, values, bare ? a.v.row : nr, bare ? nr : nr * n, true, sums + i * dv,
+                     dv);
     }
   }
   for (int64_t i = 0; i < rows; ++i) {
@@ -196,9 +203,10 @@ struct Backward {
         for (int64_t j = 0; j < e; ++j) sum += wide(o[j]) * wide(g[j]);
         delta[h * a.queries + i] = sum;
       }
-    const size_t sizes[] = {small.b_size(d, kKeys), small.b_size(kKeys, d), small.b_size(e, kKeys), small.a_size(block, d),
-                            small.b_size(block, d), small.a_size(block, e), small.b_size(block, e), small.a_size(block, kKeys),
-                            small.a_size(block, kKeys), small.a_size(block, kKeys), static_cast<size_t>(kKeys * d), static_cast<size_t>(kKeys * e)};
+    const size_t sizes[] = {small.b_size(d, kKeys),     small.b_size(kKeys, d),         small.b_size(e, kKeys),
+                            small.a_size(block, d),     small.b_size(block, d),         small.a_size(block, e),
+                            small.b_size(block, e),     small.a_size(block, kKeys),     small.a_size(block, kKeys),
+                            small.a_size(block, kKeys), static_cast<size_t>(kKeys * d), static_cast<size_t>(kKeys * e)};
     size_t bytes = 0;
     for (size_t n : sizes) bytes += n * sizeof(T);
     const Scratch memory(bytes);
@@ -230,7 +238,8 @@ struct Backward {
             const int64_t valid = visible(a, i + r, k0, n);
             add_mask<S>(a, batch, head_of(h), i + r, k0, valid, p + r * kKeys);
             f.probabilities(p + r * kKeys, valid, seen, lse_h[i + r]);
-            f.score_gradient(p + r * kKeys, ds + r * kKeys, seen, delta[h * a.queries + i + r], static_cast<T>(a.scale));
+            f.score_gradient(p + r * kKeys, ds + r * kKeys, seen, delta[h * a.queries + i + r],
+                             static_cast<T>(a.scale));
           }
           small.pack_a(p, 0, sizeof(T), 1, kKeys, seen, m, packed);  // transposed: [keys, queries]
           small.multiply(seen, e, m, 1, packed, gb, nr, nr * m, true, dv_sum, e);
@@ -255,34 +264,47 @@ struct Backward {
 
 }  // namespace
 
-void attention_forward(DType dtype, const Attention& a, const void* q, const void* k, const void* v, void* out, void* lse) {
+void attention_forward(DType dtype, const Attention& a, const void* q, const void* k, const void* v, void* out,
+                       void* lse) {
   with_float("scaled_dot_product_attention", dtype, [&]<class S, class T>() {
-    const int64_t ranges = (a.queries + kQueryRange - 1) / kQueryRange, group = a.heads / std::max<int64_t>(1, a.kv_heads);
+    const int64_t ranges = (a.queries + kQueryRange - 1) / kQueryRange,
+                  group = a.heads / std::max<int64_t>(1, a.kv_heads);
     const int64_t work = std::min(kQueryRange, a.queries) * a.keys * (a.dim + a.value_dim);
-    parallel_for(0, a.batch * a.heads * ranges, std::max<int64_t>(1, (1 << 18) / (work + 1)), [&](int64_t begin, int64_t end) {
-      for (int64_t task = begin; task < end; ++task) {
-        const int64_t b = task / ranges / a.heads, h = task / ranges % a.heads, q0 = task % ranges * kQueryRange;
-        forward_range<S, T>(a, static_cast<const S*>(q) + b * a.q.batch + h * a.q.head,
-                            static_cast<const S*>(k) + b * a.k.batch + h / group * a.k.head,
-                            static_cast<const S*>(v) + b * a.v.batch + h / group * a.v.head,
-                            static_cast<S*>(out) + b * a.out.batch + h * a.out.head,
-                            lse ? static_cast<T*>(lse) + (b * a.heads + h) * a.queries : nullptr, b, h, q0,
-                            std::min(a.queries, q0 + kQueryRange));
-      }
-    });
+    parallel_for(
+        0, a.batch * a.heads * ranges, std::max<int64_t>(1, (1 << 18) / (work + 1)), [&](int64_t begin, int64_t end) {
+          for (int64_t task = begin; task < end; ++task) {
+            const int64_t b = task / ranges / a.heads, h = task / ranges % a.heads, q0 = task % ranges * kQueryRange;
+            forward_range<S, T>(a, static_cast<const S*>(q) + b * a.q.batch + h * a.q.head,
+                                static_cast<const S*>(k) + b * a.k.batch + h / group * a.k.head,
+                                static_cast<const S*>(v) + b * a.v.batch + h / group * a.v.head,
+                                static_cast<S*>(out) + b * a.out.batch + h * a.out.head,
+                                lse ? static_cast<T*>(lse) + (b * a.heads + h) * a.queries : nullptr, b, h, q0,
+                                std::min(a.queries, q0 + kQueryRange));
+          }
+        });
   });
 }
 
 void attention_backward(DType dtype, const Attention& a, const AttentionGradients& g, const void* q, const void* k,
-                        const void* v, const void* out, const void* dout, const void* lse, void* dq, void* dk, void* dv) {
+                        const void* v, const void* out, const void* dout, const void* lse, void* dq, void* dk,
+                        void* dv) {
   with_float("scaled_dot_product_attention_backward", dtype, [&]<class S, class T>() {
-    const Backward<S, T> x{a, g, static_cast<const S*>(q), static_cast<const S*>(k), static_cast<const S*>(v),
-                           static_cast<const S*>(out), static_cast<const S*>(dout), static_cast<const T*>(lse),
-                           static_cast<S*>(dq), static_cast<S*>(dk), static_cast<S*>(dv)};
+    const Backward<S, T> x{a,
+                           g,
+                           static_cast<const S*>(q),
+                           static_cast<const S*>(k),
+                           static_cast<const S*>(v),
+                           static_cast<const S*>(out),
+                           static_cast<const S*>(dout),
+                           static_cast<const T*>(lse),
+                           static_cast<S*>(dq),
+                           static_cast<S*>(dk),
+                           static_cast<S*>(dv)};
     const int64_t work = a.queries * a.keys * (a.dim + a.value_dim);
-    parallel_for(0, a.batch * a.kv_heads, std::max<int64_t>(1, (1 << 18) / (work + 1)), [&](int64_t begin, int64_t end) {
-      for (int64_t task = begin; task < end; ++task) x.run(task / a.kv_heads, task % a.kv_heads);
-    });
+    parallel_for(0, a.batch * a.kv_heads, std::max<int64_t>(1, (1 << 18) / (work + 1)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t task = begin; task < end; ++task) x.run(task / a.kv_heads, task % a.kv_heads);
+                 });
   });
 }
 

@@ -1,6 +1,6 @@
-// Convolution as GEMM tiles over padded images (see conv.h). Forward and backward_data are one engine, `gather`: rows of
-// the product are output channels, columns are positions of an output grid, k runs over (channel, tap). Columns walk the
-// padded image's pitch, so a few of them are garbage between rows; those are dropped when a tile is written out.
+// Convolution as GEMM tiles over padded images (see conv.h). Forward and backward_data are one engine, `gather`: rows
+// of the product are output channels, columns are positions of an output grid, k runs over (channel, tap). Columns walk
+// the padded image's pitch, so a few of them are garbage between rows; those are dropped when a tile is written out.
 // backward_weight swaps the roles: k runs over positions, columns over (tap, channel) of a channels-last padded copy.
 #include "kernel/cpu/conv.h"
 
@@ -37,7 +37,9 @@ void narrow(float x, Half& y) { y = to_half(x); }
 void narrow(float x, BFloat16& y) { y = to_bfloat16(x); }
 
 template <class S>
-constexpr int kKind = std::is_same_v<S, Half> ? 1 : std::is_same_v<S, BFloat16> ? 2 : 0;
+constexpr int kKind = std::is_same_v<S, Half>       ? 1
+                      : std::is_same_v<S, BFloat16> ? 2
+                                                    : 0;
 
 // Copies one row of an image; rows are often too short for memcpy's call to pay.
 template <class T>
@@ -101,12 +103,14 @@ void pad_channel(const Padded& p, const int64_t* size, const S* x, const int64_t
   for (int64_t pd = 0; pd < p.step[0]; ++pd)
     for (int64_t ph = 0; ph < p.step[1]; ++ph)
       for (int64_t pw = 0; pw < p.step[2]; ++pw, out += p.image()) {
-        const Range d = inside(size[0], p.low[0], p.step[0], pd, p.q[0]), h = inside(size[1], p.low[1], p.step[1], ph, p.q[1]);
+        const Range d = inside(size[0], p.low[0], p.step[0], pd, p.q[0]),
+                    h = inside(size[1], p.low[1], p.step[1], ph, p.q[1]);
         const Range w = inside(size[2], p.low[2], p.step[2], pw, p.q[2]);
         const int64_t first = (w.begin * p.step[2] + pw - p.low[2]) * stride[2], n = w.end - w.begin;
         for (int64_t qd = d.begin; qd < d.end; ++qd)
           for (int64_t qh = h.begin; qh < h.end; ++qh) {
-            const S* row = x + (qd * p.step[0] + pd - p.low[0]) * stride[0] + (qh * p.step[1] + ph - p.low[1]) * stride[1] + first;
+            const S* row =
+                x + (qd * p.step[0] + pd - p.low[0]) * stride[0] + (qh * p.step[1] + ph - p.low[1]) * stride[1] + first;
             T* to = out + (qd * p.q[1] + qh) * p.q[2] + w.begin;
             if (std::is_same_v<S, T> && move == 1) {
               copy_row(reinterpret_cast<const T*>(row), n, to);
@@ -122,14 +126,14 @@ void pad_channel(const Padded& p, const int64_t* size, const S* x, const int64_t
 // out[i, g * m + r, position] = bias + sum_k a[g][r, k] * source[i, g, offsets[k] + pitch position].
 template <class S, class T>
 struct Gather {
-  int64_t groups, m, k;             // per group
-  const T* a;                       // packed, [groups][k blocks][panels]
-  const int64_t* offsets;           // [k], from a group's first plane
+  int64_t groups, m, k;    // per group
+  const T* a;              // packed, [groups][k blocks][panels]
+  const int64_t* offsets;  // [k], from a group's first plane
   int64_t source_image, source_group;
-  int64_t q[3], grid[3];            // pitch of the padded image, and the output grid within it
-  const T* bias;                    // [groups * m] or null
+  int64_t q[3], grid[3];  // pitch of the padded image, and the output grid within it
+  const T* bias;          // [groups * m] or null
   S* out;
-  Strides to;                       // of out, per grid step
+  Strides to;  // of out, per grid step
 };
 
 template <class S, class T>
@@ -155,8 +159,8 @@ void write_out(const Gather<S, T>& x, const T* c, int64_t ldc, int64_t begin, in
 
 // One group of one image over grid positions [begin, end) of the pitch.
 template <class S, class T>
-void gather_piece(const GemmTable<T>& g, const Gather<S, T>& x, const T* source, int64_t group, int64_t begin, int64_t end,
-                  int64_t nr, T* c, int64_t ldc) {
+void gather_piece(const GemmTable<T>& g, const Gather<S, T>& x, const T* source, int64_t group, int64_t begin,
+                  int64_t end, int64_t nr, T* c, int64_t ldc) {
   Tile<T> t;
   t.ldb = 0, t.ldc = ldc, t.alpha = 1, t.beta = 1;
   const T* a = x.a + group * x.m * x.k;
@@ -186,14 +190,16 @@ void gather(const Gather<S, T>& x, const T* source, int64_t first_image, int64_t
   const int64_t cache = x.m * x.k > 1 << 18 ? 1 << 16 : 1 << 14;
   int64_t piece = std::max(nr, std::min<int64_t>(cache / x.m, ceil_div(kTaskWork, x.m * x.k + 1) * 2) / nr * nr);
   piece = ceil_div(ceil_div(positions, ceil_div(positions, piece)), nr) * nr;
-  const int64_t pitch = piece + (piece % 256 ? 0 : 16), pieces = ceil_div(positions, piece), tasks = images * x.groups * pieces;
+  const int64_t pitch = piece + (piece % 256 ? 0 : 16), pieces = ceil_div(positions, piece),
+                tasks = images * x.groups * pieces;
   const int64_t grain = std::max<int64_t>(1, kTaskWork / (x.m * x.k * std::min(piece, positions) + 1));
   parallel_for(0, tasks, grain, [&](int64_t b, int64_t e) {
     const Scratch memory((x.m * pitch + kTileSlack) * sizeof(T));
     for (int64_t task = b; task < e; ++task) {
       const int64_t i = task / pieces / x.groups, group = task / pieces % x.groups;
       const int64_t begin = task % pieces * piece, end = std::min(positions, begin + piece);
-      gather_piece(g, x, source + i * x.source_image + group * x.source_group, group, begin, end, nr, memory.as<T>(), pitch);
+      gather_piece(g, x, source + i * x.source_image + group * x.source_group, group, begin, end, nr, memory.as<T>(),
+                   pitch);
       write_out(x, memory.as<T>(), pitch, begin, end,
                 x.out + (first_image + i) * x.to.image + group * x.m * x.to.channel);
     }
@@ -207,12 +213,13 @@ void pad_images(const Padded& p, const S* x, const Strides& from, int64_t channe
   const int64_t plane = p.plane();
   parallel_for(0, images * channels, std::max<int64_t>(1, (1 << 15) / plane), [&](int64_t b, int64_t e) {
     for (int64_t i = b; i < e; ++i)
-      pad_channel(p, size, x + (first + i / channels) * from.image + i % channels * from.channel, from.space, out + i * plane);
+      pad_channel(p, size, x + (first + i / channels) * from.image + i % channels * from.channel, from.space,
+                  out + i * plane);
   });
 }
 
-// Runs body(padded images, first, count) over the batch. With enough images each thread pads and uses its own, which then
-// lie in its cache; else the threads share the work within chunks of images.
+// Runs body(padded images, first, count) over the batch. With enough images each thread pads and uses its own, which
+// then lie in its cache; else the threads share the work within chunks of images.
 template <class S, class T, class Body>
 void over_images(const Padded& p, const S* x, const Strides& from, int64_t channels, const int64_t* size, int64_t batch,
                  Body body) {
@@ -277,11 +284,13 @@ void pointwise(DType dtype, const Conv& c, const void* from, int64_t k, const vo
     Gemm p;
     p.k = group_k, p.bias = b;
     if (c.x_last) {
-      p.m = c.batch * space, p.n = group_rows, p.a = x, p.a_row = k, p.b = wg, p.b_row = wk, p.b_col = wr, p.c = y, p.c_row = rows;
+      p.m = c.batch * space, p.n = group_rows, p.a = x, p.a_row = k, p.b = wg, p.b_row = wk, p.b_col = wr, p.c = y,
+      p.c_row = rows;
       p.bias_kind = b ? Bias::kColumn : Bias::kNone;
       gemm(dtype, p);
     } else {
-      p.m = group_rows, p.n = space, p.a = wg, p.a_row = wr, p.a_col = wk, p.b = x, p.b_row = space, p.c = y, p.c_row = space;
+      p.m = group_rows, p.n = space, p.a = wg, p.a_row = wr, p.a_col = wk, p.b = x, p.b_row = space, p.c = y,
+      p.c_row = space;
       p.bias_kind = b ? Bias::kRow : Bias::kNone;
       gemm_batched(dtype, p, c.batch, 0, k * space, rows * space);
     }
@@ -316,8 +325,18 @@ void forward(const Conv& c, const S* x, const S* weight, const void* bias, S* y)
   pack_weights<T>(Widened<S, T>(weight, c.groups * m * k), c.groups, m, k, a.as<T>());
   const Widened<S, T> b(bias, c.out_channels);
   const int64_t image = c.in_channels * p.plane();
-  const Gather<S, T> job{c.groups, m, k, a.as<T>(), offsets.data(), image, image / c.groups, {p.q[0], p.q[1], p.q[2]},
-                         {c.out[0], c.out[1], c.out[2]}, b, y, strides_of(c.out_channels, c.out, c.y_last)};
+  const Gather<S, T> job{c.groups,
+                         m,
+                         k,
+                         a.as<T>(),
+                         offsets.data(),
+                         image,
+                         image / c.groups,
+                         {p.q[0], p.q[1], p.q[2]},
+                         {c.out[0], c.out[1], c.out[2]},
+                         b,
+                         y,
+                         strides_of(c.out_channels, c.out, c.y_last)};
   over_images<S, T>(p, x, strides_of(c.in_channels, c.in, c.x_last), c.in_channels, c.in, c.batch,
                     [&](const T* padded, int64_t first, int64_t images) { gather(job, padded, first, images); });
 }
@@ -366,7 +385,8 @@ void backward_data(const Conv& c, const S* dy, const S* weight, const void* bias
   const int64_t image = c.out_channels * p.plane();
   const Strides to = strides_of(c.in_channels, c.in, c.x_last), from = strides_of(c.out_channels, c.out, c.y_last);
   // Each tap belongs to one residue, so the packed weights of all residues take the room of the weights.
-  const Scratch packed_memory((c.out_channels * m * taps + kTileSlack) * sizeof(T)), rows_memory(c.out_channels * m * taps * sizeof(T));
+  const Scratch packed_memory((c.out_channels * m * taps + kTileSlack) * sizeof(T)),
+      rows_memory(c.out_channels * m * taps * sizeof(T));
   T *packed = packed_memory.as<T>(), *rows = rows_memory.as<T>();
   std::vector<ResidueJob<S, T>> jobs;
   for (const auto& rd : residue[0])
@@ -384,11 +404,13 @@ void backward_data(const Conv& c, const S* dy, const S* weight, const void* bias
         for (int64_t o = 0; o < source; ++o)
           for (int64_t t : shift) x.offsets.push_back(o * p.plane() + t);
         // [oc][ic][tap] to rows [ic][oc][this residue's taps].
-        parallel_for(0, c.groups * source, std::max<int64_t>(1, (1 << 15) / (m * n + 1)), [&](int64_t begin, int64_t end) {
-          for (int64_t o = begin; o < end; ++o)
-            for (int64_t r = 0; r < m; ++r)
-              for (int64_t t = 0; t < n; ++t) rows[((o / source * m + r) * source + o % source) * n + t] = w[(o * m + r) * taps + tap[t]];
-        });
+        parallel_for(
+            0, c.groups * source, std::max<int64_t>(1, (1 << 15) / (m * n + 1)), [&](int64_t begin, int64_t end) {
+              for (int64_t o = begin; o < end; ++o)
+                for (int64_t r = 0; r < m; ++r)
+                  for (int64_t t = 0; t < n; ++t)
+                    rows[((o / source * m + r) * source + o % source) * n + t] = w[(o * m + r) * taps + tap[t]];
+            });
         pack_weights<T>(rows, c.groups, m, k, packed);
         const int64_t r[3] = {rd.r, rh.r, rw.r};
         Strides step = to;
@@ -398,8 +420,18 @@ void backward_data(const Conv& c, const S* dy, const S* weight, const void* bias
           start += r[i] * to.space[i], step.space[i] *= c.stride[i];
           grid[i] = (c.in[i] - r[i] + c.stride[i] - 1) / c.stride[i];
         }
-        x.gather = {c.groups, m, k, packed, nullptr, image, image / c.groups, {p.q[0], p.q[1], p.q[2]},
-                 {grid[0], grid[1], grid[2]}, b, start, step};
+        x.gather = {c.groups,
+                    m,
+                    k,
+                    packed,
+                    nullptr,
+                    image,
+                    image / c.groups,
+                    {p.q[0], p.q[1], p.q[2]},
+                    {grid[0], grid[1], grid[2]},
+                    b,
+                    start,
+                    step};
         packed += c.groups * m * k;
         jobs.push_back(std::move(x));
       }
@@ -436,8 +468,8 @@ void pad_last(const Conv& c, const int64_t* size, const S* x, const Strides& fro
   }
 }
 
-// One input channel a group: each weight is one dot product of dy with a shifted x. dy is laid out with x's pitch, zeros
-// between its rows, so a whole image is a single run.
+// One input channel a group: each weight is one dot product of dy with a shifted x. dy is laid out with x's pitch,
+// zeros between its rows, so a whole image is a single run.
 template <class S, class T>
 void depthwise_weight(const Conv& c, const S* x, const S* dy, S* dweight) {
   const auto& k = row_table<T, T>();
@@ -481,28 +513,34 @@ void backward_weight(const Conv& c, const S* x, const S* dy, S* dweight) {
   const bool merged = c.groups == 1 && c.dilation[2] == 1;
   // Where even so few columns lie together (few input channels), all taps of a position are copied into one patch.
   const int64_t together = merged ? c.kernel[2] * channels : channels;
-  const bool patches = c.groups == 1 && taps > 1 && row_width <= 256 && together % (2 * g.lanes) != 0 && together < 4 * g.lanes;
+  const bool patches =
+      c.groups == 1 && taps > 1 && row_width <= 256 && together % (2 * g.lanes) != 0 && together < 4 * g.lanes;
   const int64_t columns = patches ? row_width : together, lines = row_width / columns;
   std::vector<int64_t> offsets;
   for (int64_t d = 0; d < c.out[0]; ++d)
     for (int64_t h = 0; h < c.out[1]; ++h)
       for (int64_t w = 0; w < c.out[2]; ++w)
         offsets.push_back(((d * c.stride[0] * size[1] + h * c.stride[1]) * size[2] + w * c.stride[2]) * c.in_channels);
-  const int64_t image = volume(size) * c.in_channels, grads = c.out_channels * positions, patch = patches ? positions * row_width : 0;
+  const int64_t image = volume(size) * c.in_channels, grads = c.out_channels * positions,
+                patch = patches ? positions * row_width : 0;
   const int64_t chunk = std::clamp<int64_t>(kImageChunk / (image + grads + patch), 1, c.batch);
   const int64_t panels = ceil_div(m, g.rows), tiles = c.groups * panels * lines;
   // Few tiles and many images: fixed partial sums by image number, joined in order.
-  const int64_t parts = std::clamp<int64_t>(ceil_div(16, tiles), 1, std::min<int64_t>(8, std::max<int64_t>(1, c.batch)));
-  const int64_t total = c.out_channels * row_width, nr = int64_t{g.lanes} * (m <= g.thin_rows ? kMaxTileVectors : g.vectors);
+  const int64_t parts =
+      std::clamp<int64_t>(ceil_div(16, tiles), 1, std::min<int64_t>(8, std::max<int64_t>(1, c.batch)));
+  const int64_t total = c.out_channels * row_width,
+                nr = int64_t{g.lanes} * (m <= g.thin_rows ? kMaxTileVectors : g.vectors);
   const Scratch sums_memory(parts * total * sizeof(T)), padded_memory((chunk * image + 2 * kTileSlack) * sizeof(T)),
-      packed_memory((chunk * grads + kTileSlack) * sizeof(T)), patch_memory((chunk * patch + 2 * kTileSlack) * sizeof(T));
+      packed_memory((chunk * grads + kTileSlack) * sizeof(T)),
+      patch_memory((chunk * patch + 2 * kTileSlack) * sizeof(T));
   T *sums = sums_memory.as<T>(), *padded = padded_memory.as<T>(), *packed = packed_memory.as<T>();
   std::fill_n(sums, parts * total, T(0));
   std::vector<int64_t> shifts;  // of each tap, or each run of merged taps
   for (int64_t d = 0; d < c.kernel[0]; ++d)
     for (int64_t h = 0; h < c.kernel[1]; ++h)
       for (int64_t w = 0; w < (merged ? 1 : c.kernel[2]); ++w)
-        shifts.push_back(((d * c.dilation[0] * size[1] + h * c.dilation[1]) * size[2] + w * c.dilation[2]) * c.in_channels);
+        shifts.push_back(((d * c.dilation[0] * size[1] + h * c.dilation[1]) * size[2] + w * c.dilation[2]) *
+                         c.in_channels);
   std::vector<int64_t> rows;  // what the tile reads for each position
   for (int64_t i = 0; i < positions; ++i) rows.push_back(patches ? i * row_width : offsets[i]);
   const T* columns_of = patches ? patch_memory.as<T>() : padded;
@@ -525,8 +563,9 @@ void backward_weight(const Conv& c, const S* x, const S* dy, S* dweight) {
     parallel_for(0, images * c.groups, std::max<int64_t>(1, (1 << 15) / (m * positions)), [&](int64_t b, int64_t e) {
       for (int64_t i = b; i < e; ++i)
         for (int64_t p = 0; p < positions; p += kGemmKc)
-          g.pack_a[kKind<S>](dy + (first + i / c.groups) * grad.image + i % c.groups * m * grad.channel + p * grad.space[2],
-                             grad.channel, grad.space[2], m, std::min(kGemmKc, positions - p), packed + i * m * positions + p * m);
+          g.pack_a[kKind<S>](
+              dy + (first + i / c.groups) * grad.image + i % c.groups * m * grad.channel + p * grad.space[2],
+              grad.channel, grad.space[2], m, std::min(kGemmKc, positions - p), packed + i * m * positions + p * m);
     });
     parallel_for(0, parts * tiles, 1, [&](int64_t b, int64_t e) {
       Tile<T> t;

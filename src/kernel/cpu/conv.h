@@ -1,7 +1,7 @@
-// Convolution over 1, 2 or 3 spatial dimensions: forward, gradients to data and weight, groups, dilation; the transposed
-// convolution is backward_data. f32 and f64; f16/bf16 are widened on the way in and rounded on the way out.
-// One padded copy of each image is made, split by the stride's phases so that output positions are neighbours in memory;
-// GEMM's tile then reads it through a table of offsets: no columns are built, no flop is spent on holes.
+// Convolution over 1, 2 or 3 spatial dimensions: forward, gradients to data and weight, groups, dilation; the
+// transposed convolution is backward_data. f32 and f64; f16/bf16 are widened on the way in and rounded on the way out.
+// One padded copy of each image is made, split by the stride's phases so that output positions are neighbours in
+// memory; GEMM's tile then reads it through a table of offsets: no columns are built, no flop is spent on holes.
 #pragma once
 
 #include <cstdint>

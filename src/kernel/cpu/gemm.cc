@@ -1,6 +1,6 @@
 // GEMM drivers: which operand is packed when, how C is cut into tasks, and the dtypes that reduce to f32/f64.
-// Two orders: `wide` packs all of a short A once and streams B panel by panel (or unpacked); `blocked` packs chunks of B
-// for all threads and blocks of A per task. Cuts go along m and n only, never k, so bits do not depend on them.
+// Two orders: `wide` packs all of a short A once and streams B panel by panel (or unpacked); `blocked` packs chunks of
+// B for all threads and blocks of A per task. Cuts go along m and n only, never k, so bits do not depend on them.
 #include "kernel/cpu/gemm.h"
 
 #include <algorithm>
@@ -15,9 +15,9 @@
 
 namespace ember::cpu {
 
-#define EMBER_GEMM_TABLES(isa) \
-  namespace isa { \
-  extern const GemmTable<float> gemm_f32; \
+#define EMBER_GEMM_TABLES(isa)             \
+  namespace isa {                          \
+  extern const GemmTable<float> gemm_f32;  \
   extern const GemmTable<double> gemm_f64; \
   }
 EMBER_GEMM_TABLES(baseline)
@@ -51,12 +51,12 @@ template const GemmTable<double>& gemm_table<double>();
 
 namespace {
 
-constexpr int64_t kTaskWork = 1 << 18;   // multiply-adds worth a task of their own
-constexpr int64_t kWidePanels = 4;       // A of up to this many panels is packed whole
-constexpr int64_t kChunk = 2 << 20;      // elements of B packed at a time for all threads
-constexpr int64_t kFewRows = 8;          // A of up to this many rows streams a large B
-constexpr int64_t kStreamed = 1 << 18;   // elements of B that count as large
-constexpr int64_t kTaskColumns = 512, kTaskPanels = 8;
+constexpr int64_t kTaskWork = 1 << 18;  // multiply-adds worth a task of their own
+constexpr int64_t kWidePanels = 4;      // A of up to this many panels is packed whole
+constexpr int64_t kChunk = 2 << 20;     // elements of B packed at a time for all threads
+constexpr int64_t kFewRows = 8;         // A of up to this many rows streams a large B
+constexpr int64_t kStreamed = 1 << 18;  // elements of B that count as large
+constexpr int64_t kTaskColumns = 1024, kTaskPanels = 4;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -77,7 +77,8 @@ struct Product {
   int64_t item;  // bytes of a source element
 };
 
-// Runs the tiles of packed A panels [rows x k] against one B panel; p0 is the first k, which alone adds beta * C or bias.
+// Runs the tiles of packed A panels [rows x k] against one B panel; p0 is the first k, which alone adds beta * C or
+// bias.
 template <class T>
 void run_panel(const GemmTable<T>& g, const Product<T>& x, int64_t i0, int64_t i1, int64_t j, int64_t width, int64_t p0,
                int64_t kc, const T* a, const T* b, int64_t ldb) {
@@ -95,10 +96,12 @@ void run_panel(const GemmTable<T>& g, const Product<T>& x, int64_t i0, int64_t i
 
 // C's columns [j, j + n) from the sums of one K block that starts at p0, as the tile itself would: a product with 1.
 template <class T>
-void finish(const GemmTable<T>& g, const Product<T>& x, const T* sums, int64_t pitch, int64_t j, int64_t n, int64_t p0) {
+void finish(const GemmTable<T>& g, const Product<T>& x, const T* sums, int64_t pitch, int64_t j, int64_t n,
+            int64_t p0) {
   const T one = 1;
   T piece[kMaxTileVectors * 16];
-  Tile<T> t{1, &one, piece, 0, nullptr, nullptr, x.ldc, 0, x.alpha, p0 ? T(1) : x.beta, p0 ? TileAdd::kC : x.add, nullptr};
+  Tile<T> t{1,      &one, piece, 0, nullptr, nullptr, x.ldc, 0, x.alpha, p0 ? T(1) : x.beta, p0 ? TileAdd::kC : x.add,
+            nullptr};
   const int64_t width = int64_t{kMaxTileVectors} * g.lanes;
   for (int64_t i = 0; i < x.m; ++i)
     for (int64_t q = 0; q < n; q += width) {
@@ -140,7 +143,8 @@ void few_rows(const GemmTable<T>& g, const Product<T>& x, int64_t j0, int64_t j1
       const int64_t p1 = std::min(x.k, p0 + kGemmKc);
       for (int64_t p = p0; p < p1; p += kStep)
         for (int64_t i = 0; i < x.m; ++i)
-          g.row_times(a + i * x.a_row + p, b + p * x.b_row + j, x.b_row, std::min(kStep, p1 - p), n, p == p0, sums + i * kStrip);
+          g.row_times(a + i * x.a_row + p, b + p * x.b_row + j, x.b_row, std::min(kStep, p1 - p), n, p == p0,
+                      sums + i * kStrip);
       finish(g, x, sums, kStrip, j, n, p0);
     }
   }
@@ -157,12 +161,12 @@ void wide(const GemmTable<T>& g, const Product<T>& x) {
   if (x.b_row == 1 && x.b_col != 1 && x.m <= kDotRows && x.k > 0) {
     const Scratch rows_memory(row_major ? 0 : x.m * x.k * sizeof(T));
     if (!row_major)
-      for (int64_t i = 0; i < x.m; ++i) g.pack_a[x.kind](x.a + i * x.a_row * x.item, x.a_row, x.a_col, 1, x.k, rows_memory.as<T>() + i * x.k);
+      for (int64_t i = 0; i < x.m; ++i)
+        g.pack_a[x.kind](x.a + i * x.a_row * x.item, x.a_row, x.a_col, 1, x.k, rows_memory.as<T>() + i * x.k);
     const T* rows = row_major ? reinterpret_cast<const T*>(x.a) : rows_memory.as<T>();
     const int64_t strip = int64_t{kMaxTileVectors} * g.lanes;
-    return parallel_for(0, x.n, strip * std::max<int64_t>(1, kTaskWork / 2 / (x.k * strip)), [&](int64_t j0, int64_t j1) {
-      few_dots(g, x, rows, row_major ? x.a_row : x.k, j0, j1);
-    });
+    return parallel_for(0, x.n, strip * std::max<int64_t>(1, kTaskWork / 2 / (x.k * strip)),
+                        [&](int64_t j0, int64_t j1) { few_dots(g, x, rows, row_major ? x.a_row : x.k, j0, j1); });
   }
   const bool bare_row = x.m == 1 && row_major;
   const Scratch a_memory(bare_row ? 0 : (x.m * x.k + kTileSlack) * sizeof(T));
@@ -215,13 +219,14 @@ void blocked(const GemmTable<T>& g, const Product<T>& x) {
     for (int64_t pg = 0; pg < x.k; pg += kg) {
       const int64_t k = std::min(kg, x.k - pg);
       // Layout: K block after K block, in each panel after panel.
-      parallel_for(0, panels, serial ? panels : std::max<int64_t>(1, kTaskWork / (4 * k * nr)), [&](int64_t b, int64_t e) {
-        for (int64_t p = 0; p < k; p += kGemmKc) {
-          const int64_t kc = std::min(kGemmKc, k - p);
-          g.pack_b[x.kind](x.b + ((pg + p) * x.b_row + (jc + b * nr) * x.b_col) * x.item, x.b_row, x.b_col, kc,
-                           std::min(e * nr, n) - b * nr, nr, packed_b + p * panels * nr + b * nr * kc);
-        }
-      });
+      parallel_for(0, panels, serial ? panels : std::max<int64_t>(1, kTaskWork / (4 * k * nr)),
+                   [&](int64_t b, int64_t e) {
+                     for (int64_t p = 0; p < k; p += kGemmKc) {
+                       const int64_t kc = std::min(kGemmKc, k - p);
+                       g.pack_b[x.kind](x.b + ((pg + p) * x.b_row + (jc + b * nr) * x.b_col) * x.item, x.b_row, x.b_col,
+                                        kc, std::min(e * nr, n) - b * nr, nr, packed_b + p * panels * nr + b * nr * kc);
+                     }
+                   });
       const int64_t rows = ceil_div(x.m, task_rows), columns = ceil_div(n, task_columns);
       parallel_for(0, rows * columns, serial ? rows * columns : 1, [&](int64_t begin, int64_t end) {
         const Scratch a_memory((task_rows * kGemmKc + kTileSlack) * sizeof(T));
@@ -231,9 +236,11 @@ void blocked(const GemmTable<T>& g, const Product<T>& x) {
           const int64_t j0 = task % columns * task_columns, j1 = std::min(n, j0 + task_columns);
           for (int64_t p = 0; p < k; p += kGemmKc) {
             const int64_t kc = std::min(kGemmKc, k - p);
-            g.pack_a[x.kind](x.a + (i0 * x.a_row + (pg + p) * x.a_col) * x.item, x.a_row, x.a_col, i1 - i0, kc, packed_a);
+            g.pack_a[x.kind](x.a + (i0 * x.a_row + (pg + p) * x.a_col) * x.item, x.a_row, x.a_col, i1 - i0, kc,
+                             packed_a);
             for (int64_t j = j0; j < j1; j += nr)
-              run_panel(g, x, i0, i1, jc + j, std::min(nr, j1 - j), pg + p, kc, packed_a, packed_b + p * panels * nr + j * kc, nr);
+              run_panel(g, x, i0, i1, jc + j, std::min(nr, j1 - j), pg + p, kc, packed_a,
+                        packed_b + p * panels * nr + j * kc, nr);
           }
         }
       });
@@ -273,10 +280,25 @@ void float_gemm(Gemm g) {
   const int64_t bias_size = g.bias_kind == Bias::kNone ? 0 : g.bias_kind == Bias::kRow ? g.m : g.n;
   const Scratch c_memory(in_place ? 0 : g.m * g.n * sizeof(T)), bias_memory(bias_size * sizeof(T));
   S* c = static_cast<S*>(g.c);
-  Product<T> x{g.m, g.n, g.k, static_cast<const char*>(g.a), g.a_row, g.a_col, static_cast<const char*>(g.b), g.b_row,
-               g.b_col, in_place ? reinterpret_cast<T*>(c) : c_memory.as<T>(), in_place ? g.c_row : g.n,
-               static_cast<T>(g.alpha.real()), static_cast<T>(g.beta.real()), TileAdd::kNone, nullptr,
-               std::is_same_v<S, Half> ? 1 : std::is_same_v<S, BFloat16> ? 2 : 0, sizeof(S)};
+  Product<T> x{g.m,
+               g.n,
+               g.k,
+               static_cast<const char*>(g.a),
+               g.a_row,
+               g.a_col,
+               static_cast<const char*>(g.b),
+               g.b_row,
+               g.b_col,
+               in_place ? reinterpret_cast<T*>(c) : c_memory.as<T>(),
+               in_place ? g.c_row : g.n,
+               static_cast<T>(g.alpha.real()),
+               static_cast<T>(g.beta.real()),
+               TileAdd::kNone,
+               nullptr,
+               std::is_same_v<S, Half>       ? 1
+               : std::is_same_v<S, BFloat16> ? 2
+                                             : 0,
+               sizeof(S)};
   if (bias_size) {
     T* bias = bias_memory.as<T>();
     for (int64_t i = 0; i < bias_size; ++i) bias[i] = widen(static_cast<const S*>(g.bias)[i]);
@@ -305,13 +327,29 @@ void complex_gemm(const Gemm& g) {
   T *ar = memory.as<T>(), *ai = ar + am, *br = ai + am, *bi = br + bm, *cr = bi + bm, *ci = cr + cm;
   auto split = [](const C* x, int64_t rows, int64_t cols, int64_t rs, int64_t cs, T* re, T* im) {
     for (int64_t i = 0; i < rows; ++i)
-      for (int64_t j = 0; j < cols; ++j) re[i * cols + j] = x[i * rs + j * cs].real(), im[i * cols + j] = x[i * rs + j * cs].imag();
+      for (int64_t j = 0; j < cols; ++j)
+        re[i * cols + j] = x[i * rs + j * cs].real(), im[i * cols + j] = x[i * rs + j * cs].imag();
   };
   split(static_cast<const C*>(g.a), g.m, g.k, g.a_row, g.a_col, ar, ai);
   split(static_cast<const C*>(g.b), g.k, g.n, g.b_row, g.b_col, br, bi);
   auto multiply = [&](T* a, T* b, T* c, T alpha, T beta) {
-    Product<T> x{g.m, g.n, g.k, reinterpret_cast<char*>(a), g.k, 1, reinterpret_cast<char*>(b), g.n, 1, c, g.n, alpha, beta,
-                 beta != 0 ? TileAdd::kC : TileAdd::kNone, nullptr, 0, sizeof(T)};
+    Product<T> x{g.m,
+                 g.n,
+                 g.k,
+                 reinterpret_cast<char*>(a),
+                 g.k,
+                 1,
+                 reinterpret_cast<char*>(b),
+                 g.n,
+                 1,
+                 c,
+                 g.n,
+                 alpha,
+                 beta,
+                 beta != 0 ? TileAdd::kC : TileAdd::kNone,
+                 nullptr,
+                 0,
+                 sizeof(T)};
     real_gemm(x);
   };
   multiply(ar, br, cr, 1, 0), multiply(ai, bi, cr, -1, 1);
@@ -334,7 +372,8 @@ void integer_gemm(const Gemm& g) {
   using U = std::conditional_t<(sizeof(T) < 4), uint32_t, std::make_unsigned_t<T>>;
   const T *a = static_cast<const T*>(g.a), *b = static_cast<const T*>(g.b), *bias = static_cast<const T*>(g.bias);
   T* c = static_cast<T*>(g.c);
-  const U alpha = static_cast<U>(static_cast<int64_t>(g.alpha.real())), beta = static_cast<U>(static_cast<int64_t>(g.beta.real()));
+  const U alpha = static_cast<U>(static_cast<int64_t>(g.alpha.real())),
+          beta = static_cast<U>(static_cast<int64_t>(g.beta.real()));
   const Scratch b_memory(g.b_col == 1 ? 0 : g.k * g.n * sizeof(T));
   int64_t ldb = g.b_row;
   if (g.b_col != 1) {
@@ -353,7 +392,8 @@ void integer_gemm(const Gemm& g) {
         for (int q = 0; q < 4; ++q) x[q] = static_cast<U>(a[i * g.a_row + (p + q) * g.a_col]);
         const T *b0 = b + p * ldb, *b1 = b0 + ldb, *b2 = b1 + ldb, *b3 = b2 + ldb;
         for (int64_t j = 0; j < g.n; ++j)
-          sum[j] += x[0] * static_cast<U>(b0[j]) + x[1] * static_cast<U>(b1[j]) + x[2] * static_cast<U>(b2[j]) + x[3] * static_cast<U>(b3[j]);
+          sum[j] += x[0] * static_cast<U>(b0[j]) + x[1] * static_cast<U>(b1[j]) + x[2] * static_cast<U>(b2[j]) +
+                    x[3] * static_cast<U>(b3[j]);
       }
       for (; p < g.k; ++p) {
         const U x = static_cast<U>(a[i * g.a_row + p * g.a_col]);
@@ -403,7 +443,8 @@ void gemm_batched(DType dtype, const Gemm& g, int64_t batch, int64_t stride_a, i
 
 void gemm(DType dtype, bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, double alpha, const void* a,
           int64_t lda, const void* b, int64_t ldb, double beta, void* c, int64_t ldc) {
-  gemm(dtype, {m, n, k, a, trans_a ? 1 : lda, trans_a ? lda : 1, b, trans_b ? 1 : ldb, trans_b ? ldb : 1, c, ldc, 1, alpha, beta});
+  gemm(dtype, {m, n, k, a, trans_a ? 1 : lda, trans_a ? lda : 1, b, trans_b ? 1 : ldb, trans_b ? ldb : 1, c, ldc, 1,
+               alpha, beta});
 }
 
 }  // namespace ember::cpu

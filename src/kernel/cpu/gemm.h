@@ -1,7 +1,7 @@
 // General matrix product C = alpha * A B + beta * C (+ bias) for every dtype but bool, over strided matrices.
-// f32/f64 run packed register tiles (isa/gemm.cc); f16/bf16 are widened while packing and accumulate in f32; complex runs
-// as four real products; integers wrap around. A row of C has the same bits at any thread count, alone or among others:
-// each element is a chain of fma in blocks of kGemmKc products, whose sums are added in order.
+// f32/f64 run packed register tiles (isa/gemm.cc); f16/bf16 are widened while packing and accumulate in f32; complex
+// runs as four real products; integers wrap around. A row of C has the same bits at any thread count, alone or among
+// others: each element is a chain of fma in blocks of kGemmKc products, whose sums are added in order.
 #pragma once
 
 #include <complex>
@@ -33,7 +33,8 @@ void gemm(DType dtype, const Gemm& g);
 // `batch` products; operand i starts stride_x * i elements behind its pointer (0 repeats it). The bias is shared.
 void gemm_batched(DType dtype, const Gemm& g, int64_t batch, int64_t stride_a, int64_t stride_b, int64_t stride_c);
 
-// BLAS-like form over row-major matrices: op(A) is [m, k], op(B) is [k, n]; lda, ldb, ldc are the row pitches as stored.
+// BLAS-like form over row-major matrices: op(A) is [m, k], op(B) is [k, n]; lda, ldb, ldc are the row pitches as
+// stored.
 void gemm(DType dtype, bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, double alpha, const void* a,
           int64_t lda, const void* b, int64_t ldb, double beta, void* c, int64_t ldc);
 

@@ -1,5 +1,5 @@
-// Pooling drivers: threads over planes; within one, a row of outputs is reduced tap by tap (isa/pool.cc). Adaptive windows
-// and channels-last memory reduce output by output, the latter over the contiguous channels.
+// Pooling drivers: threads over planes; within one, a row of outputs is reduced tap by tap (isa/pool.cc). Adaptive
+// windows and channels-last memory reduce output by output, the latter over the contiguous channels.
 #include "kernel/cpu/pool.h"
 
 #include <algorithm>
@@ -16,10 +16,16 @@
 namespace ember::cpu {
 
 #define EMBER_POOL_DECLARE(S, T, name) extern const PoolTable<S, T> pool_##name;
-namespace baseline { EMBER_POOL_TYPES(EMBER_POOL_DECLARE) }
+namespace baseline {
+EMBER_POOL_TYPES(EMBER_POOL_DECLARE)
+}
 #if defined(__x86_64__)
-namespace avx2 { EMBER_POOL_TYPES(EMBER_POOL_DECLARE) }
-namespace avx512 { EMBER_POOL_TYPES(EMBER_POOL_DECLARE) }
+namespace avx2 {
+EMBER_POOL_TYPES(EMBER_POOL_DECLARE)
+}
+namespace avx512 {
+EMBER_POOL_TYPES(EMBER_POOL_DECLARE)
+}
 #define EMBER_PICK(table) \
   (cpu_isa() == Isa::avx512 ? avx512::table : cpu_isa() == Isa::avx2 ? avx2::table : baseline::table)
 #else
@@ -30,27 +36,33 @@ namespace {
 
 template <class S, class T>
 const PoolTable<S, T>& pool_table();
-#define EMBER_POOL_PICK(S, T, name) \
-  template <> \
-  const PoolTable<S, T>& pool_table() { return EMBER_PICK(pool_##name); }
+#define EMBER_POOL_PICK(S, T, name)     \
+  template <>                           \
+  const PoolTable<S, T>& pool_table() { \
+    return EMBER_PICK(pool_##name);     \
+  }
 EMBER_POOL_TYPES(EMBER_POOL_PICK)
 
 template <class S>
 using Compute = std::conditional_t<std::is_same_v<S, Half> || std::is_same_v<S, BFloat16>, float, S>;
 
 template <class T>
-T wide(T x) { return x; }
+T wide(T x) {
+  return x;
+}
 float wide(Half x) { return to_float(x); }
 float wide(BFloat16 x) { return to_float(x); }
 template <class T>
-void narrow(T x, T& y) { y = x; }
+void narrow(T x, T& y) {
+  y = x;
+}
 void narrow(float x, Half& y) { y = to_half(x); }
 void narrow(float x, BFloat16& y) { y = to_bfloat16(x); }
 
 int64_t volume(const int64_t* x) { return x[0] * x[1] * x[2]; }
 
-// The windows of one dimension: output o sees inputs begin[o] + t * dilation for t < count[o]; `full` is the length that
-// an average counts with padding included.
+// The windows of one dimension: output o sees inputs begin[o] + t * dilation for t < count[o]; `full` is the length
+// that an average counts with padding included.
 struct Windows {
   std::vector<int64_t> begin, count, full;
   int64_t dilation;
@@ -101,8 +113,8 @@ int64_t plane_grain(const Pool& p) {
   return std::max<int64_t>(1, (1 << 14) / ((volume(p.in) + volume(p.out)) * p.inner + 1));
 }
 
-// Walks the taps of every output row or element of a plane: f(od, oh, ow or -1 for the whole row, first output, n, tap's
-// input index, step between outputs' inputs). Elements of a row are p.inner apart.
+// Walks the taps of every output row or element of a plane: f(od, oh, ow or -1 for the whole row, first output, n,
+// tap's input index, step between outputs' inputs). Elements of a row are p.inner apart.
 template <class Begin, class F, class End>
 void walk(const Pool& p, const Windows* w, const std::vector<Tap>& taps, Begin begin, F f, End end) {
   const bool whole_rows = !p.adaptive && p.inner == 1;
@@ -134,10 +146,12 @@ void max_forward(const Pool& p, const S* x, S* y, int64_t* indices) {
   const auto& k = pool_table<S, T>();
   const Windows w[3] = {windows(p, 0), windows(p, 1), windows(p, 2)};
   const std::vector<Tap> taps = row_taps(p);
-  EMBER_CHECK(volume(p.in) < std::numeric_limits<int32_t>::max(), "max_pool: a plane of ", volume(p.in), " elements is too large");
+  EMBER_CHECK(volume(p.in) < std::numeric_limits<int32_t>::max(), "max_pool: a plane of ", volume(p.in),
+              " elements is too large");
   const bool whole_rows = !p.adaptive && p.inner == 1;
   const int64_t width = whole_rows ? p.out[2] : p.inner;
-  const T low = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
+  const T low =
+      std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
   parallel_for(0, p.planes, plane_grain(p), [&](int64_t b, int64_t e) {
     const Scratch best_memory(width * sizeof(T)), where_memory(width * sizeof(int32_t));
     T* best = best_memory.as<T>();
@@ -188,8 +202,7 @@ void max_backward(const Pool& p, const S* dy, const int64_t* indices, S* dx) {
 
 int64_t divisor(const Pool& p, const Windows* w, int64_t od, int64_t oh, int64_t ow) {
   if (p.divisor_override) return p.divisor_override;
-  if (p.adaptive || !p.count_include_pad)
-    return std::max<int64_t>(1, w[0].count[od] * w[1].count[oh] * w[2].count[ow]);
+  if (p.adaptive || !p.count_include_pad) return std::max<int64_t>(1, w[0].count[od] * w[1].count[oh] * w[2].count[ow]);
   return w[0].full[od] * w[1].full[oh] * w[2].full[ow];
 }
 
@@ -211,7 +224,8 @@ void avg_forward(const Pool& p, const S* x, S* y) {
           [&](int64_t first, int64_t n, int64_t at, int64_t step) { k.add(from + at * p.inner, step, n, sum + first); },
           [&](int64_t o, int64_t n, int64_t od, int64_t oh, int64_t ow) {
             for (int64_t i = 0; i < n; ++i)
-              narrow(static_cast<T>(sum[i] / static_cast<T>(divisor(p, w, od, oh, ow < 0 ? i : ow))), to[o * p.inner + i]);
+              narrow(static_cast<T>(sum[i] / static_cast<T>(divisor(p, w, od, oh, ow < 0 ? i : ow))),
+                     to[o * p.inner + i]);
           });
     }
   });
@@ -237,7 +251,9 @@ void avg_backward(const Pool& p, const S* dy, S* dx) {
             for (int64_t i = 0; i < n; ++i)
               share[i] = wide(from[o * p.inner + i]) / static_cast<T>(divisor(p, w, od, oh, ow < 0 ? i : ow));
           },
-          [&](int64_t first, int64_t n, int64_t at, int64_t step) { k.scatter(share + first, n, sum + at * p.inner, step); },
+          [&](int64_t first, int64_t n, int64_t at, int64_t step) {
+            k.scatter(share + first, n, sum + at * p.inner, step);
+          },
           [](int64_t, int64_t, int64_t, int64_t, int64_t) {});
       if constexpr (!std::is_same_v<S, T>)
         for (int64_t i = 0; i < in; ++i) narrow(sum[i], dx[plane * in + i]);
@@ -259,26 +275,24 @@ void with_pool(const char* name, DType dtype, F&& f) {
 
 void max_pool(DType dtype, const Pool& pool, const void* x, void* y, int64_t* indices) {
   if (volume(pool.out) == 0) return;
-  with_pool<true>("max_pool", dtype, [&]<class S>(S) {
-    max_forward(pool, static_cast<const S*>(x), static_cast<S*>(y), indices);
-  });
+  with_pool<true>("max_pool", dtype,
+                  [&]<class S>(S) { max_forward(pool, static_cast<const S*>(x), static_cast<S*>(y), indices); });
 }
 
 void max_pool_backward(DType dtype, const Pool& pool, const void* dy, const int64_t* indices, void* dx) {
-  with_pool<false>("max_pool_backward", dtype, [&]<class S>(S) {
-    max_backward(pool, static_cast<const S*>(dy), indices, static_cast<S*>(dx));
-  });
+  with_pool<false>("max_pool_backward", dtype,
+                   [&]<class S>(S) { max_backward(pool, static_cast<const S*>(dy), indices, static_cast<S*>(dx)); });
 }
 
 void avg_pool(DType dtype, const Pool& pool, const void* x, void* y) {
   if (volume(pool.out) == 0) return;
-  with_pool<true>("avg_pool", dtype, [&]<class S>(S) { avg_forward(pool, static_cast<const S*>(x), static_cast<S*>(y)); });
+  with_pool<true>("avg_pool", dtype,
+                  [&]<class S>(S) { avg_forward(pool, static_cast<const S*>(x), static_cast<S*>(y)); });
 }
 
 void avg_pool_backward(DType dtype, const Pool& pool, const void* dy, void* dx) {
-  with_pool<false>("avg_pool_backward", dtype, [&]<class S>(S) {
-    avg_backward(pool, static_cast<const S*>(dy), static_cast<S*>(dx));
-  });
+  with_pool<false>("avg_pool_backward", dtype,
+                   [&]<class S>(S) { avg_backward(pool, static_cast<const S*>(dy), static_cast<S*>(dx)); });
 }
 
 }  // namespace ember::cpu

@@ -8,15 +8,15 @@
 
 namespace ember::cpu {
 
-// x: [planes, in..., inner], y: [planes, out..., inner]. Channels-first memory has planes = batch * channels, inner = 1;
-// channels-last has planes = batch, inner = channels. Unused dimensions keep size 1. ceil_mode is in `out` already.
+// x: [planes, in..., inner], y: [planes, out..., inner]. Channels-first memory has planes = batch * channels, inner =
+// 1; channels-last has planes = batch, inner = channels. Unused dimensions keep size 1. ceil_mode is in `out` already.
 struct Pool {
   int64_t planes = 0, inner = 1;
   int64_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1}, kernel[3] = {1, 1, 1};
   int64_t stride[3] = {1, 1, 1}, padding[3] = {0, 0, 0}, dilation[3] = {1, 1, 1};
-  bool adaptive = false;           // window i is [i * in / out, ceil((i + 1) * in / out)); kernel etc. are ignored
-  bool count_include_pad = true;   // averages only
-  int64_t divisor_override = 0;    // 0: none
+  bool adaptive = false;          // window i is [i * in / out, ceil((i + 1) * in / out)); kernel etc. are ignored
+  bool count_include_pad = true;  // averages only
+  int64_t divisor_override = 0;   // 0: none
 };
 
 // indices (may be null): where in its plane's `in` volume each maximum lies, the first of equals; nan wins.

@@ -1,5 +1,5 @@
-// What isa/rows.cc gives to rows.cc and attention.cc, per instruction set: loops over one row, or over a band of columns.
-// S is the stored type, T the compute type (float for f16, bf16 and f32). No threads, no allocation.
+// What isa/rows.cc gives to rows.cc and attention.cc, per instruction set: loops over one row, or over a band of
+// columns. S is the stored type, T the compute type (float for f16, bf16 and f32). No threads, no allocation.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +20,10 @@ struct RowTable {
   void (*softmax_backward_columns)(const S* y, const S* g, S* dx, int64_t n, int64_t stride, int64_t width, bool log);
 
   T (*sum)(const S* x, int64_t n);
-  T (*sum_squares)(const S* x, int64_t n, T center);                               // of x - center
-  void (*dots)(const S* g, const S* x, int64_t n, T center, T out[2]);             // sum g, sum g * (x - center)
+  T (*sum_squares)(const S* x, int64_t n, T center);                    // of x - center
+  void (*dots)(const S* g, const S* x, int64_t n, T center, T out[2]);  // sum g, sum g * (x - center)
   void (*dots_weighted)(const S* g, const S* x, const T* w, int64_t n, T center, T out[2]);  // with g * w for g
-  void (*affine)(const S* x, S* y, int64_t n, T center, T scale, T shift);         // (x - center) * scale + shift
+  void (*affine)(const S* x, S* y, int64_t n, T center, T scale, T shift);  // (x - center) * scale + shift
   void (*affine_weighted)(const S* x, S* y, int64_t n, T center, T scale, const T* w, const T* b);  // b may be null
   // dx = a * g (* w) + b * (x - center) + c; w may be null
   void (*combine)(const S* g, const S* x, const T* w, S* dx, int64_t n, T center, T a, T b, T c);
@@ -37,7 +37,8 @@ struct RowTable {
   void (*column_dots_rows)(const S* g, const S* x, int64_t rows, int64_t stride, int64_t width, const T* mean,
                            const T* rstd, T* sum_g, T* sum_gx);
   void (*affine_columns)(const S* x, S* y, int64_t n, const T* center, const T* scale, const T* shift);
-  void (*combine_columns)(const S* g, const S* x, S* dx, int64_t n, const T* center, const T* a, const T* b, const T* c);
+  void (*combine_columns)(const S* g, const S* x, S* dx, int64_t n, const T* center, const T* a, const T* b,
+                          const T* c);
 };
 
 template <class S, class T>

@@ -13,11 +13,11 @@
 
 namespace ember::cpu {
 
-#define EMBER_ROW_TABLES(isa) \
-  namespace isa { \
-  extern const RowTable<float, float> rows_f32; \
-  extern const RowTable<double, double> rows_f64; \
-  extern const RowTable<Half, float> rows_f16; \
+#define EMBER_ROW_TABLES(isa)                       \
+  namespace isa {                                   \
+  extern const RowTable<float, float> rows_f32;     \
+  extern const RowTable<double, double> rows_f64;   \
+  extern const RowTable<Half, float> rows_f16;      \
   extern const RowTable<BFloat16, float> rows_bf16; \
   }
 EMBER_ROW_TABLES(baseline)
@@ -32,18 +32,26 @@ EMBER_ROW_TABLES(avx512)
 #undef EMBER_ROW_TABLES
 
 template <>
-const RowTable<float, float>& row_table() { return EMBER_PICK(rows_f32); }
+const RowTable<float, float>& row_table() {
+  return EMBER_PICK(rows_f32);
+}
 template <>
-const RowTable<double, double>& row_table() { return EMBER_PICK(rows_f64); }
+const RowTable<double, double>& row_table() {
+  return EMBER_PICK(rows_f64);
+}
 template <>
-const RowTable<Half, float>& row_table() { return EMBER_PICK(rows_f16); }
+const RowTable<Half, float>& row_table() {
+  return EMBER_PICK(rows_f16);
+}
 template <>
-const RowTable<BFloat16, float>& row_table() { return EMBER_PICK(rows_bf16); }
+const RowTable<BFloat16, float>& row_table() {
+  return EMBER_PICK(rows_bf16);
+}
 
 namespace {
 
-constexpr int64_t kPiece = 1 << 14;   // elements worth a piece of their own
-constexpr int64_t kChunks = 32;       // partial sums over rows are kept for at most so many chunks
+constexpr int64_t kPiece = 1 << 14;  // elements worth a piece of their own
+constexpr int64_t kChunks = 32;      // partial sums over rows are kept for at most so many chunks
 
 int64_t grain_for(int64_t elements) { return std::max<int64_t>(1, kPiece / std::max<int64_t>(1, elements)); }
 
@@ -98,8 +106,8 @@ void join(const T* partial, int64_t chunks, int64_t n, void* out) {
   }
 }
 
-// The backward of layer_norm (mean given) and rms_norm (mean null): dx row by row, and over fixed chunks of rows the sums
-// dweight = g * (x - mean) * rstd and dbias = g, taken while a few rows are still in cache.
+// The backward of layer_norm (mean given) and rms_norm (mean null): dx row by row, and over fixed chunks of rows the
+// sums dweight = g * (x - mean) * rstd and dbias = g, taken while a few rows are still in cache.
 template <class S, class T>
 void norm_backward(const S* g, const S* x, const T* w, const T* mean, const T* rstd, S* dx, void* dweight, void* dbias,
                    int64_t rows, int64_t dim) {
@@ -125,8 +133,8 @@ void norm_backward(const S* g, const S* x, const T* w, const T* mean, const T* r
                     mean ? -s * d[0] / static_cast<T>(dim) : T(0));
         }
         for (int64_t j = 0; params && j < dim; j += kBand)
-          k.column_dots_rows(g + r0 * dim + j, x + r0 * dim + j, n, dim, std::min(kBand, dim - j), mean ? mean + r0 : nullptr,
-                             rstd + r0, sum_g + c * dim + j, sum_gx + c * dim + j);
+          k.column_dots_rows(g + r0 * dim + j, x + r0 * dim + j, n, dim, std::min(kBand, dim - j),
+                             mean ? mean + r0 : nullptr, rstd + r0, sum_g + c * dim + j, sum_gx + c * dim + j);
       }
     }
   });
@@ -169,7 +177,8 @@ void softmax_backward(DType dtype, const void* y, const void* g, void* dx, int64
     S* to = static_cast<S*>(dx);
     if (inner == 1) {
       parallel_for(0, outer, grain_for(dim * 2), [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) k.softmax_backward(result + r * dim, grad + r * dim, to + r * dim, dim, log);
+        for (int64_t r = begin; r < end; ++r)
+          k.softmax_backward(result + r * dim, grad + r * dim, to + r * dim, dim, log);
       });
     } else {
       const int64_t bands = (inner + kBand - 1) / kBand;
@@ -218,7 +227,8 @@ void layer_norm_backward(DType dtype, const void* g, const void* x, const void* 
   });
 }
 
-void rms_norm(DType dtype, const void* x, const void* weight, double eps, void* y, void* rstd, int64_t rows, int64_t dim) {
+void rms_norm(DType dtype, const void* x, const void* weight, double eps, void* y, void* rstd, int64_t rows,
+              int64_t dim) {
   if (dim == 0) return;
   with_float("rms_norm", dtype, [&]<class S, class T>() {
     const auto& k = row_table<S, T>();
@@ -261,7 +271,8 @@ void group_norm(DType dtype, const void* x, const void* weight, const void* bias
         const T s = 1 / std::sqrt(k.sum_squares(row, dim, m) / static_cast<T>(dim) + static_cast<T>(eps));
         for (int64_t j = 0; j < per; ++j) {
           const int64_t c = r % groups * per + j;
-          k.affine(row + j * inner, static_cast<S*>(y) + r * dim + j * inner, inner, m, w ? s * w[c] : s, b ? b[c] : T(0));
+          k.affine(row + j * inner, static_cast<S*>(y) + r * dim + j * inner, inner, m, w ? s * w[c] : s,
+                   b ? b[c] : T(0));
         }
         if (mean) static_cast<T*>(mean)[r] = m;
         if (rstd) static_cast<T*>(rstd)[r] = s;
@@ -294,8 +305,8 @@ void group_norm_backward(DType dtype, const void* g, const void* x, const void* 
         if (dx)
           for (int64_t j = 0; j < per; ++j) {
             const T wc = w ? w[r % groups * per + j] : T(1);
-            k.combine(gr + j * inner, xr + j * inner, nullptr, static_cast<S*>(dx) + r * dim + j * inner, inner, m, s * wc,
-                      -s * s * s * dot[1] / static_cast<T>(dim), -s * dot[0] / static_cast<T>(dim));
+            k.combine(gr + j * inner, xr + j * inner, nullptr, static_cast<S*>(dx) + r * dim + j * inner, inner, m,
+                      s * wc, -s * s * s * dot[1] / static_cast<T>(dim), -s * dot[0] / static_cast<T>(dim));
           }
       }
     });
@@ -314,9 +325,9 @@ void group_norm_backward(DType dtype, const void* g, const void* x, const void* 
 // ---- batch_norm ----------------------------------------------------------------------------------------------------
 namespace {
 
-// Per-channel sums over [n, channels, inner]. With inner == 1 the channels are columns: bands of them, over fixed chunks
-// of rows. Otherwise each (n, channel) is a row. `columns(row, rows, j, width, out)` adds K sums per column, [K][channels]
-// apart; `row(at, c, out)` gives K sums of one row. total(c, sums) takes the result as doubles.
+// Per-channel sums over [n, channels, inner]. With inner == 1 the channels are columns: bands of them, over fixed
+// chunks of rows. Otherwise each (n, channel) is a row. `columns(row, rows, j, width, out)` adds K sums per column,
+// [K][channels] apart; `row(at, c, out)` gives K sums of one row. total(c, sums) takes the result as doubles.
 template <class T, int K, class Columns, class Row, class Total>
 void channel_sums(int64_t n, int64_t channels, int64_t inner, Columns columns, Row row, Total total) {
   if (inner == 1) {
@@ -385,7 +396,8 @@ void batch_norm_apply(DType dtype, const void* x, const void* mean, const void* 
     T *scale = memory.as<T>(), *shift = scale + channels;
     const T* means = static_cast<const T*>(mean);
     for (int64_t c = 0; c < channels; ++c) {
-      scale[c] = static_cast<const T*>(rstd)[c] * (weight ? static_cast<T>(value(static_cast<const S*>(weight)[c])) : T(1));
+      scale[c] =
+          static_cast<const T*>(rstd)[c] * (weight ? static_cast<T>(value(static_cast<const S*>(weight)[c])) : T(1));
       shift[c] = bias ? static_cast<T>(value(static_cast<const S*>(bias)[c])) : T(0);
     }
     const S* from = static_cast<const S*>(x);
@@ -419,7 +431,8 @@ void batch_norm_backward(DType dtype, const void* g, const void* x, const void* 
     channel_sums<T, 2>(
         n, channels, inner,
         [&](int64_t r, int64_t rows, int64_t j, int64_t width, T* out) {
-          k.column_dots(grad + r * channels + j, from + r * channels + j, rows, channels, width, means + j, out, out + channels);
+          k.column_dots(grad + r * channels + j, from + r * channels + j, rows, channels, width, means + j, out,
+                        out + channels);
         },
         [&](int64_t at, int64_t c, T* out) { k.dots(grad + at, from + at, inner, means[c], out); },
         [&](int64_t c, const double* sums) {

@@ -1,8 +1,8 @@
 // Kernels that look at whole rows or channels: softmax, layer/rms/group/batch norm, forward and backward.
-// Plain functions over contiguous memory for f16, bf16, f32 and f64; narrow floats compute in f32. "Stat" is the compute
-// type: double for f64, float for the rest; mean, rstd and the like are arrays of it. Weights and biases have the data's
-// dtype and may be null (1 and 0). Sums run in trees that depend on the reduced extent only, so bits depend neither on
-// the thread count nor on a row's position.
+// Plain functions over contiguous memory for f16, bf16, f32 and f64; narrow floats compute in f32. "Stat" is the
+// compute type: double for f64, float for the rest; mean, rstd and the like are arrays of it. Weights and biases have
+// the data's dtype and may be null (1 and 0). Sums run in trees that depend on the reduced extent only, so bits depend
+// neither on the thread count nor on a row's position.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,8 @@ void layer_norm_backward(DType dtype, const void* g, const void* x, const void* 
                          const void* rstd, void* dx, void* dweight, void* dbias, int64_t rows, int64_t dim);
 
 // y = x / sqrt(mean(x^2) + eps) * weight; rstd: Stat[rows], may be null.
-void rms_norm(DType dtype, const void* x, const void* weight, double eps, void* y, void* rstd, int64_t rows, int64_t dim);
+void rms_norm(DType dtype, const void* x, const void* weight, double eps, void* y, void* rstd, int64_t rows,
+              int64_t dim);
 void rms_norm_backward(DType dtype, const void* g, const void* x, const void* weight, const void* rstd, void* dx,
                        void* dweight, int64_t rows, int64_t dim);
 

@@ -32,7 +32,8 @@ Scratch::Scratch(size_t bytes) : memory_(nullptr), bytes_((bytes + 4095) & ~size
     return;
   }
   memory_ = std::aligned_alloc(4096, bytes_);
-  EMBER_CHECK_AS(OutOfMemoryError, memory_, "kernel scratch: not enough memory for ", static_cast<int64_t>(bytes_), " bytes");
+  EMBER_CHECK_AS(OutOfMemoryError, memory_, "kernel scratch: not enough memory for ", static_cast<int64_t>(bytes_),
+                 " bytes");
 }
 
 Scratch::~Scratch() {

@@ -1,5 +1,6 @@
 // Scratch memory of kernels: 64-byte aligned blocks that a thread keeps between calls, so that packing buffers cost
-// neither malloc nor page faults in the steady state. Blocks beyond kKeep bytes go back at once. Contents are undefined.
+// neither malloc nor page faults in the steady state. Blocks beyond kKeep bytes go back at once. Contents are
+// undefined.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +15,9 @@ class Scratch {
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   template <class T>
-  T* as() const { return static_cast<T*>(memory_); }
+  T* as() const {
+    return static_cast<T*>(memory_);
+  }
 
  private:
   void* memory_;

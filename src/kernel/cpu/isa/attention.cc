@@ -32,7 +32,8 @@ T running_softmax(T* s, int64_t valid, int64_t n, T* top, T* sum) {
   constexpr int L = Vec<T>::kLanes;
   const Vec<T> low(-__builtin_inf());
   Vec<T> m(*top);
-  each<T>(valid, [&](int64_t i, int64_t k) __attribute__((always_inline)) { m = max(m, keep(at(s, i, k), k, low)); });
+  each<T>(
+      valid, [&](int64_t i, int64_t k) __attribute__((always_inline)) { m = max(m, keep(at(s, i, k), k, low)); });
   T lane[L], best = *top;
   m.store(lane);
   for (int i = 0; i < L; ++i) best = lane[i] != lane[i] || lane[i] > best ? lane[i] : best;
@@ -42,11 +43,12 @@ T running_softmax(T* s, int64_t valid, int64_t n, T* top, T* sum) {
   }
   Vec<T> total;
   const Vec<T> shift(best);
-  each<T>(valid, [&](int64_t i, int64_t k) __attribute__((always_inline)) {
-    const Vec<T> e = exp(at(s, i, k) - shift);
-    set(s, i, k, e);
-    total += keep(e, k, Vec<T>(0));
-  });
+  each<T>(
+      valid, [&](int64_t i, int64_t k) __attribute__((always_inline)) {
+        const Vec<T> e = exp(at(s, i, k) - shift);
+        set(s, i, k, e);
+        total += keep(e, k, Vec<T>(0));
+      });
   for (int64_t i = valid; i < n; ++i) s[i] = 0;
   total.store(lane);
   for (int w = L / 2; w; w /= 2)
@@ -60,24 +62,30 @@ template <class T>
 void probabilities(T* s, int64_t valid, int64_t n, T lse) {
   if (lse == -__builtin_inf()) valid = 0;
   const Vec<T> shift(lse);
-  each<T>(valid, [&](int64_t i, int64_t k) __attribute__((always_inline)) { set(s, i, k, exp(at(s, i, k) - shift)); });
+  each<T>(
+      valid, [&](int64_t i, int64_t k) __attribute__((always_inline)) { set(s, i, k, exp(at(s, i, k) - shift)); });
   for (int64_t i = valid; i < n; ++i) s[i] = 0;
 }
 
 template <class T>
 void score_gradient(const T* p, T* dp, int64_t n, T delta, T scale) {
   const Vec<T> d(delta), c(scale);
-  each<T>(n, [&](int64_t i, int64_t k) __attribute__((always_inline)) { set(dp, i, k, at(p, i, k) * (at(dp, i, k) - d) * c); });
+  each<T>(
+      n, [&](int64_t i, int64_t k)
+             __attribute__((always_inline)) { set(dp, i, k, at(p, i, k) * (at(dp, i, k) - d) * c); });
 }
 
 template <class T>
 void scale(T* x, int64_t n, T factor) {
   const Vec<T> f(factor);
-  each<T>(n, [&](int64_t i, int64_t k) __attribute__((always_inline)) { set(x, i, k, at<T>(x, i, k) * f); });
+  each<T>(
+      n, [&](int64_t i, int64_t k) __attribute__((always_inline)) { set(x, i, k, at<T>(x, i, k) * f); });
 }
 
 template <class T>
-constexpr AttentionTable<T> make_table() { return {running_softmax<T>, probabilities<T>, score_gradient<T>, scale<T>}; }
+constexpr AttentionTable<T> make_table() {
+  return {running_softmax<T>, probabilities<T>, score_gradient<T>, scale<T>};
+}
 
 }  // namespace
 

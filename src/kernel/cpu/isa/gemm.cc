@@ -97,7 +97,8 @@ void pack_panel(const S* a, int64_t rs, int64_t cs, int h, int64_t k, T* out) {
         Lanes<T> r[L];
         square<T>(a + i0 * rs + p, rs, strip, n, r);
         T* o = out + p * h + i0;
-        // A short strip's excess lanes fall on the next k, which a lone strip writes later; the last k is stored exactly.
+        // A short strip's excess lanes fall on the next k, which a lone strip writes later; the last k is stored
+        // exactly.
         if (n == L && (strip == L || (i0 == 0 && p + n < k))) {
 #pragma GCC unroll 16
           for (int q = 0; q < L; ++q) store(o + q * h, r[q]);

@@ -34,14 +34,20 @@ typedef double F64Lanes __attribute__((vector_size(kVectorBytes)));
 template <class T>
 struct LanesOf;
 template <>
-struct LanesOf<float> { using type = F32Lanes; };
+struct LanesOf<float> {
+  using type = F32Lanes;
+};
 template <>
-struct LanesOf<double> { using type = F64Lanes; };
+struct LanesOf<double> {
+  using type = F64Lanes;
+};
 template <class T>
 using Lanes = typename LanesOf<T>::type;
 
 template <class T>
-EMBER_INLINE Lanes<T> splat(T x) { return x - Lanes<T>{}; }  // x - (+0) keeps -0, which x + 0 would not
+EMBER_INLINE Lanes<T> splat(T x) {
+  return x - Lanes<T>{};
+}  // x - (+0) keeps -0, which x + 0 would not
 
 template <class T>
 EMBER_INLINE Lanes<T> load(const T* p) {
@@ -50,7 +56,9 @@ EMBER_INLINE Lanes<T> load(const T* p) {
   return v;
 }
 template <class T>
-EMBER_INLINE void store(T* p, Lanes<T> v) { __builtin_memcpy(p, &v, sizeof v); }
+EMBER_INLINE void store(T* p, Lanes<T> v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
 
 EMBER_INLINE F32Lanes fma(F32Lanes a, F32Lanes b, F32Lanes c) {
 #if defined(__AVX512F__)
@@ -156,9 +164,9 @@ EMBER_INLINE void narrow_to(float x, Half& y) {
 #else
   const uint32_t u = __builtin_bit_cast(uint32_t, x), sign = (u >> 16) & 0x8000u, a = u & 0x7fffffffu;
   uint32_t h;
-  if (a > 0x7f800000u) h = 0x7e00u;                     // nan
-  else if (a >= 0x477ff000u) h = 0x7c00u;               // rounds to infinity
-  else if (a < 0x38800000u)                             // subnormal: let a float addition round at the right bit
+  if (a > 0x7f800000u) h = 0x7e00u;        // nan
+  else if (a >= 0x477ff000u) h = 0x7c00u;  // rounds to infinity
+  else if (a < 0x38800000u)                // subnormal: let a float addition round at the right bit
     h = __builtin_bit_cast(uint32_t, __builtin_bit_cast(float, a) + 0.5f) - 0x3f000000u;
   else h = (a - 0x38000000u + 0xfffu + ((a >> 13) & 1)) >> 13;
   y.bits = static_cast<uint16_t>(sign | h);
@@ -198,8 +206,7 @@ EMBER_INLINE V interleave(V a, V b) {
   if constexpr (n == 16)
     return __builtin_shufflevector(a, b, o, o + 16, o + 1, o + 17, o + 2, o + 18, o + 3, o + 19, o + 4, o + 20, o + 5,
                                    o + 21, o + 6, o + 22, o + 7, o + 23);
-  else if constexpr (n == 8)
-    return __builtin_shufflevector(a, b, o, o + 8, o + 1, o + 9, o + 2, o + 10, o + 3, o + 11);
+  else if constexpr (n == 8) return __builtin_shufflevector(a, b, o, o + 8, o + 1, o + 9, o + 2, o + 10, o + 3, o + 11);
   else if constexpr (n == 4) return __builtin_shufflevector(a, b, o, o + 4, o + 1, o + 5);
   else return __builtin_shufflevector(a, b, o, o + 2);
 }
@@ -270,7 +277,8 @@ EMBER_INLINE void load_transposed(const T* p, int64_t stride, int rows, Lanes<T>
         };
 #if defined(__AVX512F__)
         __m512 x = _mm512_castps128_ps512(piece(0));
-        x = _mm512_insertf32x4(x, piece(1), 1), x = _mm512_insertf32x4(x, piece(2), 2), x = _mm512_insertf32x4(x, piece(3), 3);
+        x = _mm512_insertf32x4(x, piece(1), 1), x = _mm512_insertf32x4(x, piece(2), 2),
+        x = _mm512_insertf32x4(x, piece(3), 3);
 #else
         const __m256 x = _mm256_insertf128_ps(_mm256_castps128_ps256(piece(0)), piece(1), 1);
 #endif

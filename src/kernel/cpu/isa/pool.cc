@@ -1,7 +1,7 @@
-// Rows of pooling for one instruction set. Plain loops without branches, which the compiler turns into vectors; the usual
-// steps 1 and 2 are spelled out so that it knows them.
-#include "kernel/cpu/pool_kernels.h"
+// Rows of pooling for one instruction set. Plain loops without branches, which the compiler turns into vectors; the
+// usual steps 1 and 2 are spelled out so that it knows them.
 #include "kernel/cpu/isa/lanes.h"
+#include "kernel/cpu/pool_kernels.h"
 
 namespace ember::cpu::EMBER_ISA {
 namespace {
@@ -24,8 +24,12 @@ EMBER_INLINE void max_steps(const S* x, Step step, int64_t n, T* __restrict best
 }
 template <class S, class T>
 void max_row(const S* x, int64_t step, int64_t n, T* best, int32_t* where, int32_t at, int32_t at_step) {
-  struct One { EMBER_INLINE operator int64_t() const { return 1; } };
-  struct Two { EMBER_INLINE operator int64_t() const { return 2; } };
+  struct One {
+    EMBER_INLINE operator int64_t() const { return 1; }
+  };
+  struct Two {
+    EMBER_INLINE operator int64_t() const { return 2; }
+  };
   if (step == 1) max_steps(x, One{}, n, best, where, at, at_step);
   else if (step == 2) max_steps(x, Two{}, n, best, where, at, at_step);
   else max_steps(x, step, n, best, where, at, at_step);
@@ -50,7 +54,7 @@ void scatter_row(const T* __restrict g, int64_t n, T* dx, int64_t step) {
 
 }  // namespace
 
-#define EMBER_POOL_TABLE(S, T, name) \
+#define EMBER_POOL_TABLE(S, T, name)        \
   extern const PoolTable<S, T> pool_##name; \
   const PoolTable<S, T> pool_##name = {max_row<S, T>, add_row<S, T>, scatter_row<T>};
 EMBER_POOL_TYPES(EMBER_POOL_TABLE)

@@ -1,5 +1,6 @@
-// Row and column loops of softmax and the norms for one instruction set. A sum runs in four registers that are joined in
-// a fixed order, so its tree depends on the length only; tails are padded loads, never a scalar loop of another shape.
+// Row and column loops of softmax and the norms for one instruction set. A sum runs in four registers that are joined
+// in a fixed order, so its tree depends on the length only; tails are padded loads, never a scalar loop of another
+// shape.
 #include "kernel/cpu/isa/lanes.h"
 #include "kernel/cpu/row_kernels.h"
 #include "kernel/cpu/vec_math.h"
@@ -8,13 +9,21 @@ namespace ember::cpu::EMBER_ISA {
 namespace {
 
 template <class T, class S>
-EMBER_INLINE Vec<T> get(const S* p) { return Vec<T>(load_as<T>(p)); }
+EMBER_INLINE Vec<T> get(const S* p) {
+  return Vec<T>(load_as<T>(p));
+}
 template <class T, class S>
-EMBER_INLINE Vec<T> get_n(const S* p, int64_t n) { return Vec<T>(load_as_n<T>(p, n)); }
+EMBER_INLINE Vec<T> get_n(const S* p, int64_t n) {
+  return Vec<T>(load_as_n<T>(p, n));
+}
 template <class T, class S>
-EMBER_INLINE void put(S* p, Vec<T> x) { store_as<T>(p, x.v); }
+EMBER_INLINE void put(S* p, Vec<T> x) {
+  store_as<T>(p, x.v);
+}
 template <class T, class S>
-EMBER_INLINE void put_n(S* p, Vec<T> x, int64_t n) { store_as_n<T>(p, x.v, n); }
+EMBER_INLINE void put_n(S* p, Vec<T> x, int64_t n) {
+  store_as_n<T>(p, x.v, n);
+}
 
 template <class T>
 EMBER_INLINE T total(Vec<T> x) {
@@ -35,7 +44,9 @@ EMBER_INLINE T largest(Vec<T> x) {  // nan wins
   return lane[0];
 }
 template <class T>
-EMBER_INLINE Vec<T> first(Vec<T> x, int64_t n) { return select(Vec<T>::iota() < static_cast<T>(n), x, Vec<T>(0)); }
+EMBER_INLINE Vec<T> first(Vec<T> x, int64_t n) {
+  return select(Vec<T>::iota() < static_cast<T>(n), x, Vec<T>(0));
+}
 
 // K sums of f(i, valid lanes) -> K registers, over i in steps of a register; `valid` is full but at the end.
 template <int K, class T, class F>
@@ -53,7 +64,9 @@ EMBER_INLINE void reduce(int64_t n, T* out, F f) {
 }
 // One register at p + i, of which the first n lanes count; each() walks a row by them.
 template <class T, class S>
-EMBER_INLINE Vec<T> at(const S* p, int64_t i, int64_t n) { return n == Vec<T>::kLanes ? get<T>(p + i) : get_n<T>(p + i, n); }
+EMBER_INLINE Vec<T> at(const S* p, int64_t i, int64_t n) {
+  return n == Vec<T>::kLanes ? get<T>(p + i) : get_n<T>(p + i, n);
+}
 template <class T, class S>
 EMBER_INLINE void set(S* p, int64_t i, int64_t n, Vec<T> x) {
   if (n == Vec<T>::kLanes) put(p + i, x);
@@ -91,21 +104,25 @@ void softmax(const S* x, S* y, T* work, int64_t n, bool log_form) {
   const Vec<T> top(row_max<S, T>(x, n));
   T sum;
   if (log_form) {
-    reduce<1>(n, &sum, [&](int64_t i, int64_t m, Vec<T>* s) __attribute__((always_inline)) {
-      s[0] += m == Vec<T>::kLanes ? exp(at<T>(x, i, m) - top) : first(exp(at<T>(x, i, m) - top), m);
-    });
+    reduce<1>(
+        n, &sum, [&](int64_t i, int64_t m, Vec<T> * s) __attribute__((always_inline)) {
+          s[0] += m == Vec<T>::kLanes ? exp(at<T>(x, i, m) - top) : first(exp(at<T>(x, i, m) - top), m);
+        });
     const Vec<T> shift(log(Vec<T>(sum))[0]);
-    each<T>(n, [&](int64_t i, int64_t m) __attribute__((always_inline)) { set(y, i, m, at<T>(x, i, m) - top - shift); });
+    each<T>(
+        n, [&](int64_t i, int64_t m) __attribute__((always_inline)) { set(y, i, m, at<T>(x, i, m) - top - shift); });
   } else {
     T* e = work;
     if constexpr (__is_same(S, T)) e = y;
-    reduce<1>(n, &sum, [&](int64_t i, int64_t m, Vec<T>* s) __attribute__((always_inline)) {
-      const Vec<T> v = exp(at<T>(x, i, m) - top);
-      set(e, i, m, v);
-      s[0] += m == Vec<T>::kLanes ? v : first(v, m);
-    });
+    reduce<1>(
+        n, &sum, [&](int64_t i, int64_t m, Vec<T> * s) __attribute__((always_inline)) {
+          const Vec<T> v = exp(at<T>(x, i, m) - top);
+          set(e, i, m, v);
+          s[0] += m == Vec<T>::kLanes ? v : first(v, m);
+        });
     const Vec<T> scale(1 / sum);
-    each<T>(n, [&](int64_t i, int64_t m) __attribute__((always_inline)) { set(y, i, m, at<T>(e, i, m) * scale); });
+    each<T>(
+        n, [&](int64_t i, int64_t m) __attribute__((always_inline)) { set(y, i, m, at<T>(e, i, m) * scale); });
   }
 }
 
@@ -113,52 +130,59 @@ template <class S, class T>
 void softmax_backward(const S* y, const S* g, S* dx, int64_t n, bool log_form) {
   T sum;
   if (log_form) {
-    reduce<1>(n, &sum, [&](int64_t i, int64_t m, Vec<T>* s) __attribute__((always_inline)) { s[0] += at<T>(g, i, m); });
+    reduce<1>(
+        n, &sum, [&](int64_t i, int64_t m, Vec<T> * s) __attribute__((always_inline)) { s[0] += at<T>(g, i, m); });
     const Vec<T> total_g(sum);
-    each<T>(n, [&](int64_t i, int64_t m) __attribute__((always_inline)) {
-      set(dx, i, m, at<T>(g, i, m) - exp(at<T>(y, i, m)) * total_g);
-    });
+    each<T>(
+        n, [&](int64_t i, int64_t m)
+               __attribute__((always_inline)) { set(dx, i, m, at<T>(g, i, m) - exp(at<T>(y, i, m)) * total_g); });
   } else {
-    reduce<1>(n, &sum, [&](int64_t i, int64_t m, Vec<T>* s) __attribute__((always_inline)) {
-      s[0] = fma(at<T>(y, i, m), at<T>(g, i, m), s[0]);
-    });
+    reduce<1>(
+        n, &sum, [&](int64_t i, int64_t m, Vec<T> * s) __attribute__((always_inline)) {
+          s[0] = fma(at<T>(y, i, m), at<T>(g, i, m), s[0]);
+        });
     const Vec<T> dot(sum);
-    each<T>(n, [&](int64_t i, int64_t m) __attribute__((always_inline)) { set(dx, i, m, at<T>(y, i, m) * (at<T>(g, i, m) - dot)); });
+    each<T>(
+        n, [&](int64_t i, int64_t m)
+               __attribute__((always_inline)) { set(dx, i, m, at<T>(y, i, m) * (at<T>(g, i, m) - dot)); });
   }
 }
 
 template <class S, class T>
 void softmax_columns(const S* x, S* y, int64_t n, int64_t stride, int64_t width, bool log_form) {
-  each<T>(width, [&](int64_t j, int64_t m) __attribute__((always_inline)) {
-    Vec<T> top(-__builtin_inf()), sum;
-    for (int64_t i = 0; i < n; ++i) top = max(top, at<T>(x + i * stride, j, m));
-    for (int64_t i = 0; i < n; ++i) {
-      const Vec<T> e = exp(at<T>(x + i * stride, j, m) - top);
-      sum += e;
-      if constexpr (__is_same(S, T)) if (!log_form) set(y + i * stride, j, m, e);
-    }
-    const Vec<T> shift = log_form ? log(sum) : Vec<T>(0), scale = 1 / sum;
-    for (int64_t i = 0; i < n; ++i) {
-      if (log_form) set(y + i * stride, j, m, at<T>(x + i * stride, j, m) - top - shift);
-      else if constexpr (__is_same(S, T)) set(y + i * stride, j, m, at<T>(y + i * stride, j, m) * scale);
-      else set(y + i * stride, j, m, exp(at<T>(x + i * stride, j, m) - top) * scale);
-    }
-  });
+  each<T>(
+      width, [&](int64_t j, int64_t m) __attribute__((always_inline)) {
+        Vec<T> top(-__builtin_inf()), sum;
+        for (int64_t i = 0; i < n; ++i) top = max(top, at<T>(x + i * stride, j, m));
+        for (int64_t i = 0; i < n; ++i) {
+          const Vec<T> e = exp(at<T>(x + i * stride, j, m) - top);
+          sum += e;
+          if constexpr (__is_same(S, T))
+            if (!log_form) set(y + i * stride, j, m, e);
+        }
+        const Vec<T> shift = log_form ? log(sum) : Vec<T>(0), scale = 1 / sum;
+        for (int64_t i = 0; i < n; ++i) {
+          if (log_form) set(y + i * stride, j, m, at<T>(x + i * stride, j, m) - top - shift);
+          else if constexpr (__is_same(S, T)) set(y + i * stride, j, m, at<T>(y + i * stride, j, m) * scale);
+          else set(y + i * stride, j, m, exp(at<T>(x + i * stride, j, m) - top) * scale);
+        }
+      });
 }
 
 template <class S, class T>
 void softmax_backward_columns(const S* y, const S* g, S* dx, int64_t n, int64_t stride, int64_t width, bool log_form) {
-  each<T>(width, [&](int64_t j, int64_t m) __attribute__((always_inline)) {
-    Vec<T> sum;
-    for (int64_t i = 0; i < n; ++i) {
-      const Vec<T> gi = at<T>(g + i * stride, j, m);
-      sum = log_form ? sum + gi : fma(at<T>(y + i * stride, j, m), gi, sum);
-    }
-    for (int64_t i = 0; i < n; ++i) {
-      const Vec<T> gi = at<T>(g + i * stride, j, m), yi = at<T>(y + i * stride, j, m);
-      set(dx + i * stride, j, m, log_form ? gi - exp(yi) * sum : yi * (gi - sum));
-    }
-  });
+  each<T>(
+      width, [&](int64_t j, int64_t m) __attribute__((always_inline)) {
+        Vec<T> sum;
+        for (int64_t i = 0; i < n; ++i) {
+          const Vec<T> gi = at<T>(g + i * stride, j, m);
+          sum = log_form ? sum + gi : fma(at<T>(y + i * stride, j, m), gi, sum);
+        }
+        for (int64_t i = 0; i < n; ++i) {
+          const Vec<T> gi = at<T>(g + i * stride, j, m), yi = at<T>(y + i * stride, j, m);
+          set(dx + i * stride, j, m, log_form ? gi - exp(yi) * sum : yi * (gi - sum));
+        }
+      });
 }
 
 // ---- rows of the norms ---------------------------------------------------------------------------------------------
@@ -166,62 +190,72 @@ void softmax_backward_columns(const S* y, const S* g, S* dx, int64_t n, int64_t 
 template <class S, class T>
 T sum(const S* x, int64_t n) {
   T out;
-  reduce<1>(n, &out, [&](int64_t i, int64_t m, Vec<T>* s) __attribute__((always_inline)) { s[0] += at<T>(x, i, m); });
+  reduce<1>(
+      n, &out, [&](int64_t i, int64_t m, Vec<T> * s) __attribute__((always_inline)) { s[0] += at<T>(x, i, m); });
   return out;
 }
 template <class S, class T>
 T sum_squares(const S* x, int64_t n, T center) {
   T out;
   const Vec<T> c(center);
-  reduce<1>(n, &out, [&](int64_t i, int64_t m, Vec<T>* s) __attribute__((always_inline)) {
-    const Vec<T> d = at<T>(x, i, m) - c, v = m == Vec<T>::kLanes ? d : first(d, m);
-    s[0] = fma(v, v, s[0]);
-  });
+  reduce<1>(
+      n, &out, [&](int64_t i, int64_t m, Vec<T> * s) __attribute__((always_inline)) {
+        const Vec<T> d = at<T>(x, i, m) - c, v = m == Vec<T>::kLanes ? d : first(d, m);
+        s[0] = fma(v, v, s[0]);
+      });
   return out;
 }
 template <class S, class T>
 void dots(const S* g, const S* x, int64_t n, T center, T out[2]) {
   const Vec<T> c(center);
-  reduce<2>(n, out, [&](int64_t i, int64_t m, Vec<T>* s) __attribute__((always_inline)) {
-    const Vec<T> gi = at<T>(g, i, m);
-    s[0] += gi, s[1] = fma(gi, at<T>(x, i, m) - c, s[1]);
-  });
+  reduce<2>(
+      n, out, [&](int64_t i, int64_t m, Vec<T> * s) __attribute__((always_inline)) {
+        const Vec<T> gi = at<T>(g, i, m);
+        s[0] += gi, s[1] = fma(gi, at<T>(x, i, m) - c, s[1]);
+      });
 }
 template <class S, class T>
 void dots_weighted(const S* g, const S* x, const T* w, int64_t n, T center, T out[2]) {
   const Vec<T> c(center);
-  reduce<2>(n, out, [&](int64_t i, int64_t m, Vec<T>* s) __attribute__((always_inline)) {
-    const Vec<T> gi = at<T>(g, i, m) * at<T>(w, i, m);
-    s[0] += gi, s[1] = fma(gi, at<T>(x, i, m) - c, s[1]);
-  });
+  reduce<2>(
+      n, out, [&](int64_t i, int64_t m, Vec<T> * s) __attribute__((always_inline)) {
+        const Vec<T> gi = at<T>(g, i, m) * at<T>(w, i, m);
+        s[0] += gi, s[1] = fma(gi, at<T>(x, i, m) - c, s[1]);
+      });
 }
 template <class S, class T>
 void affine(const S* x, S* y, int64_t n, T center, T scale, T shift) {
   const Vec<T> c(center), a(scale), b(shift);
-  each<T>(n, [&](int64_t i, int64_t m) __attribute__((always_inline)) { set(y, i, m, fma(at<T>(x, i, m) - c, a, b)); });
+  each<T>(
+      n, [&](int64_t i, int64_t m) __attribute__((always_inline)) { set(y, i, m, fma(at<T>(x, i, m) - c, a, b)); });
 }
 template <class S, class T>
 void affine_weighted(const S* x, S* y, int64_t n, T center, T scale, const T* w, const T* b) {
   const Vec<T> c(center), a(scale);
   if (b) {
-    each<T>(n, [&](int64_t i, int64_t m) __attribute__((always_inline)) {
-      set(y, i, m, fma((at<T>(x, i, m) - c) * a, at<T>(w, i, m), at<T>(b, i, m)));
-    });
+    each<T>(
+        n, [&](int64_t i, int64_t m) __attribute__((always_inline)) {
+          set(y, i, m, fma((at<T>(x, i, m) - c) * a, at<T>(w, i, m), at<T>(b, i, m)));
+        });
   } else {
-    each<T>(n, [&](int64_t i, int64_t m) __attribute__((always_inline)) { set(y, i, m, (at<T>(x, i, m) - c) * a * at<T>(w, i, m)); });
+    each<T>(
+        n, [&](int64_t i, int64_t m)
+               __attribute__((always_inline)) { set(y, i, m, (at<T>(x, i, m) - c) * a * at<T>(w, i, m)); });
   }
 }
 template <class S, class T>
 void combine(const S* g, const S* x, const T* w, S* dx, int64_t n, T center, T a, T b, T c) {
   const Vec<T> o(center), va(a), vb(b), vc(c);
   if (w) {
-    each<T>(n, [&](int64_t i, int64_t m) __attribute__((always_inline)) {
-      set(dx, i, m, fma(va, at<T>(g, i, m) * at<T>(w, i, m), fma(vb, at<T>(x, i, m) - o, vc)));
-    });
+    each<T>(
+        n, [&](int64_t i, int64_t m) __attribute__((always_inline)) {
+          set(dx, i, m, fma(va, at<T>(g, i, m) * at<T>(w, i, m), fma(vb, at<T>(x, i, m) - o, vc)));
+        });
   } else {
-    each<T>(n, [&](int64_t i, int64_t m) __attribute__((always_inline)) {
-      set(dx, i, m, fma(va, at<T>(g, i, m), fma(vb, at<T>(x, i, m) - o, vc)));
-    });
+    each<T>(
+        n, [&](int64_t i, int64_t m) __attribute__((always_inline)) {
+          set(dx, i, m, fma(va, at<T>(g, i, m), fma(vb, at<T>(x, i, m) - o, vc)));
+        });
   }
 }
 
@@ -229,69 +263,87 @@ void combine(const S* g, const S* x, const T* w, S* dx, int64_t n, T center, T a
 
 template <class S, class T>
 void column_sums(const S* x, int64_t rows, int64_t stride, int64_t width, T* out) {
-  each<T>(width, [&](int64_t j, int64_t m) __attribute__((always_inline)) {
-    Vec<T> s = at<T>(out, j, m);
-    for (int64_t i = 0; i < rows; ++i) s += at<T>(x + i * stride, j, m);
-    set(out, j, m, s);
-  });
+  each<T>(
+      width, [&](int64_t j, int64_t m) __attribute__((always_inline)) {
+        Vec<T> s = at<T>(out, j, m);
+        for (int64_t i = 0; i < rows; ++i) s += at<T>(x + i * stride, j, m);
+        set(out, j, m, s);
+      });
 }
 template <class S, class T>
 void column_squares(const S* x, int64_t rows, int64_t stride, int64_t width, const T* center, T* out) {
-  each<T>(width, [&](int64_t j, int64_t m) __attribute__((always_inline)) {
-    Vec<T> s = at<T>(out, j, m);
-    const Vec<T> c = at<T>(center, j, m);
-    for (int64_t i = 0; i < rows; ++i) {
-      const Vec<T> d = at<T>(x + i * stride, j, m) - c;
-      s = fma(d, d, s);
-    }
-    set(out, j, m, s);
-  });
+  each<T>(
+      width, [&](int64_t j, int64_t m) __attribute__((always_inline)) {
+        Vec<T> s = at<T>(out, j, m);
+        const Vec<T> c = at<T>(center, j, m);
+        for (int64_t i = 0; i < rows; ++i) {
+          const Vec<T> d = at<T>(x + i * stride, j, m) - c;
+          s = fma(d, d, s);
+        }
+        set(out, j, m, s);
+      });
 }
 template <class S, class T>
 void column_dots(const S* g, const S* x, int64_t rows, int64_t stride, int64_t width, const T* center, T* sum_g,
                  T* sum_gx) {
-  each<T>(width, [&](int64_t j, int64_t m) __attribute__((always_inline)) {
-    Vec<T> s = at<T>(sum_g, j, m), d = at<T>(sum_gx, j, m);
-    const Vec<T> c = at<T>(center, j, m);
-    for (int64_t i = 0; i < rows; ++i) {
-      const Vec<T> gi = at<T>(g + i * stride, j, m);
-      s += gi, d = fma(gi, at<T>(x + i * stride, j, m) - c, d);
-    }
-    set(sum_g, j, m, s), set(sum_gx, j, m, d);
-  });
+  each<T>(
+      width, [&](int64_t j, int64_t m) __attribute__((always_inline)) {
+        Vec<T> s = at<T>(sum_g, j, m), d = at<T>(sum_gx, j, m);
+        const Vec<T> c = at<T>(center, j, m);
+        for (int64_t i = 0; i < rows; ++i) {
+          const Vec<T> gi = at<T>(g + i * stride, j, m);
+          s += gi, d = fma(gi, at<T>(x + i * stride, j, m) - c, d);
+        }
+        set(sum_g, j, m, s), set(sum_gx, j, m, d);
+      });
 }
 template <class S, class T>
 void column_dots_rows(const S* g, const S* x, int64_t rows, int64_t stride, int64_t width, const T* mean, const T* rstd,
                       T* sum_g, T* sum_gx) {
-  each<T>(width, [&](int64_t j, int64_t m) __attribute__((always_inline)) {
-    Vec<T> s = at<T>(sum_g, j, m), d = at<T>(sum_gx, j, m);
-    for (int64_t i = 0; i < rows; ++i) {
-      const Vec<T> gi = at<T>(g + i * stride, j, m), c(mean ? mean[i] : T(0)), r(rstd[i]);
-      s += gi, d = fma(gi, (at<T>(x + i * stride, j, m) - c) * r, d);
-    }
-    set(sum_g, j, m, s), set(sum_gx, j, m, d);
-  });
+  each<T>(
+      width, [&](int64_t j, int64_t m) __attribute__((always_inline)) {
+        Vec<T> s = at<T>(sum_g, j, m), d = at<T>(sum_gx, j, m);
+        for (int64_t i = 0; i < rows; ++i) {
+          const Vec<T> gi = at<T>(g + i * stride, j, m), c(mean ? mean[i] : T(0)), r(rstd[i]);
+          s += gi, d = fma(gi, (at<T>(x + i * stride, j, m) - c) * r, d);
+        }
+        set(sum_g, j, m, s), set(sum_gx, j, m, d);
+      });
 }
 template <class S, class T>
 void affine_columns(const S* x, S* y, int64_t n, const T* center, const T* scale, const T* shift) {
-  each<T>(n, [&](int64_t i, int64_t m) __attribute__((always_inline)) {
-    set(y, i, m, fma(at<T>(x, i, m) - at<T>(center, i, m), at<T>(scale, i, m), at<T>(shift, i, m)));
-  });
+  each<T>(
+      n, [&](int64_t i, int64_t m) __attribute__((always_inline)) {
+        set(y, i, m, fma(at<T>(x, i, m) - at<T>(center, i, m), at<T>(scale, i, m), at<T>(shift, i, m)));
+      });
 }
 template <class S, class T>
 void combine_columns(const S* g, const S* x, S* dx, int64_t n, const T* center, const T* a, const T* b, const T* c) {
-  each<T>(n, [&](int64_t i, int64_t m) __attribute__((always_inline)) {
-    const Vec<T> d = at<T>(x, i, m) - at<T>(center, i, m);
-    set(dx, i, m, fma(at<T>(a, i, m), at<T>(g, i, m), fma(at<T>(b, i, m), d, at<T>(c, i, m))));
-  });
+  each<T>(
+      n, [&](int64_t i, int64_t m) __attribute__((always_inline)) {
+        const Vec<T> d = at<T>(x, i, m) - at<T>(center, i, m);
+        set(dx, i, m, fma(at<T>(a, i, m), at<T>(g, i, m), fma(at<T>(b, i, m), d, at<T>(c, i, m))));
+      });
 }
 
 template <class S, class T>
 constexpr RowTable<S, T> make_table() {
-  return {softmax<S, T>,        softmax_backward<S, T>, softmax_columns<S, T>, softmax_backward_columns<S, T>,
-          sum<S, T>,            sum_squares<S, T>,      dots<S, T>,            dots_weighted<S, T>,
-          affine<S, T>,         affine_weighted<S, T>,  combine<S, T>,         column_sums<S, T>,
-          column_squares<S, T>, column_dots<S, T>,      column_dots_rows<S, T>, affine_columns<S, T>,
+  return {softmax<S, T>,
+          softmax_backward<S, T>,
+          softmax_columns<S, T>,
+          softmax_backward_columns<S, T>,
+          sum<S, T>,
+          sum_squares<S, T>,
+          dots<S, T>,
+          dots_weighted<S, T>,
+          affine<S, T>,
+          affine_weighted<S, T>,
+          combine<S, T>,
+          column_sums<S, T>,
+          column_squares<S, T>,
+          column_dots<S, T>,
+          column_dots_rows<S, T>,
+          affine_columns<S, T>,
           combine_columns<S, T>};
 }
 
