@@ -8,10 +8,9 @@
 #include <limits>
 #include <type_traits>
 
-#include "base/cpu_features.h"
-#include "base/error.h"
 #include "base/parallel.h"
 #include "kernel/cpu/attention_kernels.h"
+#include "kernel/cpu/float_types.h"
 #include "kernel/cpu/gemm_tiles.h"
 #include "kernel/cpu/scratch.h"
 
@@ -26,10 +25,6 @@ EMBER_ATTENTION_TABLES(baseline)
 #if defined(__x86_64__)
 EMBER_ATTENTION_TABLES(avx2)
 EMBER_ATTENTION_TABLES(avx512)
-#define EMBER_PICK(table) \
-  (cpu_isa() == Isa::avx512 ? avx512::table : cpu_isa() == Isa::avx2 ? avx2::table : baseline::table)
-#else
-#define EMBER_PICK(table) baseline::table
 #endif
 
 namespace {
@@ -44,26 +39,6 @@ const AttentionTable<T>& attention_table() {
   else return EMBER_PICK(attention_f64);
 }
 
-float wide(float x) { return x; }
-double wide(double x) { return x; }
-float wide(Half x) { return to_float(x); }
-float wide(BFloat16 x) { return to_float(x); }
-void narrow(float x, float& y) { y = x; }
-void narrow(double x, double& y) { y = x; }
-void narrow(float x, Half& y) { y = to_half(x); }
-void narrow(float x, BFloat16& y) { y = to_bfloat16(x); }
-
-template <class F>
-void with_float(const char* name, DType dtype, F&& f) {
-  switch (dtype) {
-    case DType::kFloat32: return f.template operator()<float, float>();
-    case DType::kFloat64: return f.template operator()<double, double>();
-    case DType::kFloat16: return f.template operator()<Half, float>();
-    case DType::kBFloat16: return f.template operator()<BFloat16, float>();
-    default: fail<NotImplementedError>('"', name, "\" not implemented for '", dtype, "': floating dtypes only");
-  }
-}
-
 int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 
 // Small dense products over packed operands, in one thread.
@@ -71,7 +46,6 @@ template <class S, class T>
 struct Small {
   const GemmTable<T>& g = gemm_table<T>();
   const int64_t nr = int64_t{g.lanes} * g.vectors;
-  static constexpr int kKind = std::is_same_v<S, Half> ? 1 : std::is_same_v<S, BFloat16> ? 2 : 0;
 
   size_t a_size(int64_t m, int64_t k) const { return m * k + kTileSlack; }
   size_t b_size(int64_t k, int64_t n) const { return round_up(n, nr) * k + kTileSlack; }
@@ -80,10 +54,10 @@ struct Small {
       g.pack_a[kind](static_cast<const char*>(a) + p * cs * item, rs, cs, m, std::min(kGemmKc, k - p), out + p * m);
   }
   void a_of(const S* a, int64_t rs, int64_t m, int64_t k, T* out) const {
-    pack_a(a, kKind, sizeof(S), rs, 1, m, k, out);
+    pack_a(a, kKind<S>, sizeof(S), rs, 1, m, k, out);
   }
   void b_of(const S* b, int64_t rs, int64_t cs, int64_t k, int64_t n, T* out) const {
-    g.pack_b[kKind](b, rs, cs, k, n, nr, out);
+    g.pack_b[kKind<S>](b, rs, cs, k, n, nr, out);
   }
 
   // c (+)= alpha * a b. Rows of b are ldb apart, its panels of nr columns `panel` apart: nr and nr * rows from b_of.

@@ -1,15 +1,15 @@
 // GEMM drivers: which operand is packed when, how C is cut into tasks, and the dtypes that reduce to f32/f64.
-// Two orders: `wide` packs all of a short A once and streams B panel by panel (or unpacked); `blocked` packs chunks of
-// B for all threads and blocks of A per task. Cuts go along m and n only, never k, so bits do not depend on them.
+// Two orders: `few_panels` packs all of a short A once and streams B panel by panel (or unpacked); `blocked` packs
+// chunks of B for all threads and blocks of A per task. Cuts go along m and n only, never k, so bits do not depend on
+// them.
 #include "kernel/cpu/gemm.h"
 
 #include <algorithm>
 #include <type_traits>
 #include <utility>
 
-#include "base/cpu_features.h"
-#include "base/error.h"
 #include "base/parallel.h"
+#include "kernel/cpu/float_types.h"
 #include "kernel/cpu/gemm_tiles.h"
 #include "kernel/cpu/scratch.h"
 
@@ -30,19 +30,8 @@ EMBER_GEMM_TABLES(avx512)
 template <class T>
 const GemmTable<T>& gemm_table() {
   static const GemmTable<T>& table = []() -> const GemmTable<T>& {
-    constexpr bool f32 = std::is_same_v<T, float>;
-#if defined(__x86_64__)
-    if (cpu_isa() == Isa::avx512) {
-      if constexpr (f32) return avx512::gemm_f32;
-      else return avx512::gemm_f64;
-    }
-    if (cpu_isa() == Isa::avx2) {
-      if constexpr (f32) return avx2::gemm_f32;
-      else return avx2::gemm_f64;
-    }
-#endif
-    if constexpr (f32) return baseline::gemm_f32;
-    else return baseline::gemm_f64;
+    if constexpr (std::is_same_v<T, float>) return EMBER_PICK(gemm_f32);
+    else return EMBER_PICK(gemm_f64);
   }();
   return table;
 }
@@ -151,7 +140,7 @@ void few_rows(const GemmTable<T>& g, const Product<T>& x, int64_t j0, int64_t j1
 }
 
 template <class T>
-void wide(const GemmTable<T>& g, const Product<T>& x) {
+void few_panels(const GemmTable<T>& g, const Product<T>& x) {
   const int64_t nr = int64_t{g.lanes} * (x.m <= g.thin_rows ? kMaxTileVectors : g.vectors);
   const bool stream = x.b_col == 1 && x.kind == 0, row_major = x.a_col == 1 && x.kind == 0;
   if (stream && row_major && x.m <= kFewRows && x.n >= 2 * nr && x.k > 0 && (x.m == 1 || x.n * x.k > kStreamed)) {
@@ -251,18 +240,9 @@ void blocked(const GemmTable<T>& g, const Product<T>& x) {
 template <class T>
 void real_gemm(const Product<T>& x) {
   const GemmTable<T>& g = gemm_table<T>();
-  if (x.m <= kWidePanels * g.rows || x.k == 0) wide(g, x);
+  if (x.m <= kWidePanels * g.rows || x.k == 0) few_panels(g, x);
   else blocked(g, x);
 }
-
-float widen(float x) { return x; }
-double widen(double x) { return x; }
-float widen(Half x) { return to_float(x); }
-float widen(BFloat16 x) { return to_float(x); }
-void narrow(float x, float& y) { y = x; }
-void narrow(double x, double& y) { y = x; }
-void narrow(float x, Half& y) { y = to_half(x); }
-void narrow(float x, BFloat16& y) { y = to_bfloat16(x); }
 
 // S is the stored type, T the compute type. C that is not row-contiguous T is computed in scratch and copied.
 template <class S, class T>
@@ -295,19 +275,17 @@ void float_gemm(Gemm g) {
                static_cast<T>(g.beta.real()),
                TileAdd::kNone,
                nullptr,
-               std::is_same_v<S, Half>       ? 1
-               : std::is_same_v<S, BFloat16> ? 2
-                                             : 0,
+               kKind<S>,
                sizeof(S)};
   if (bias_size) {
     T* bias = bias_memory.as<T>();
-    for (int64_t i = 0; i < bias_size; ++i) bias[i] = widen(static_cast<const S*>(g.bias)[i]);
+    for (int64_t i = 0; i < bias_size; ++i) bias[i] = wide(static_cast<const S*>(g.bias)[i]);
     x.bias = bias, x.add = g.bias_kind == Bias::kRow ? TileAdd::kRowBias : TileAdd::kColumnBias;
   } else if (x.beta != 0) {
     x.add = TileAdd::kC;
     if (!in_place)
       for (int64_t i = 0; i < g.m; ++i)
-        for (int64_t j = 0; j < g.n; ++j) x.c[i * g.n + j] = widen(c[i * g.c_row + j * g.c_col]);
+        for (int64_t j = 0; j < g.n; ++j) x.c[i * g.n + j] = wide(c[i * g.c_row + j * g.c_col]);
   }
   real_gemm(x);
   if (!in_place)

@@ -7,9 +7,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "base/cpu_features.h"
-#include "base/error.h"
 #include "base/parallel.h"
+#include "kernel/cpu/float_types.h"
 #include "kernel/cpu/pool_kernels.h"
 #include "kernel/cpu/scratch.h"
 
@@ -26,10 +25,6 @@ EMBER_POOL_TYPES(EMBER_POOL_DECLARE)
 namespace avx512 {
 EMBER_POOL_TYPES(EMBER_POOL_DECLARE)
 }
-#define EMBER_PICK(table) \
-  (cpu_isa() == Isa::avx512 ? avx512::table : cpu_isa() == Isa::avx2 ? avx2::table : baseline::table)
-#else
-#define EMBER_PICK(table) baseline::table
 #endif
 
 namespace {
@@ -45,19 +40,6 @@ EMBER_POOL_TYPES(EMBER_POOL_PICK)
 
 template <class S>
 using Compute = std::conditional_t<std::is_same_v<S, Half> || std::is_same_v<S, BFloat16>, float, S>;
-
-template <class T>
-T wide(T x) {
-  return x;
-}
-float wide(Half x) { return to_float(x); }
-float wide(BFloat16 x) { return to_float(x); }
-template <class T>
-void narrow(T x, T& y) {
-  y = x;
-}
-void narrow(float x, Half& y) { y = to_half(x); }
-void narrow(float x, BFloat16& y) { y = to_bfloat16(x); }
 
 int64_t volume(const int64_t* x) { return x[0] * x[1] * x[2]; }
 

@@ -5,9 +5,8 @@
 #include <cmath>
 #include <type_traits>
 
-#include "base/cpu_features.h"
-#include "base/error.h"
 #include "base/parallel.h"
+#include "kernel/cpu/float_types.h"
 #include "kernel/cpu/row_kernels.h"
 #include "kernel/cpu/scratch.h"
 
@@ -24,10 +23,6 @@ EMBER_ROW_TABLES(baseline)
 #if defined(__x86_64__)
 EMBER_ROW_TABLES(avx2)
 EMBER_ROW_TABLES(avx512)
-#define EMBER_PICK(table) \
-  (cpu_isa() == Isa::avx512 ? avx512::table : cpu_isa() == Isa::avx2 ? avx2::table : baseline::table)
-#else
-#define EMBER_PICK(table) baseline::table
 #endif
 #undef EMBER_ROW_TABLES
 
@@ -55,46 +50,6 @@ constexpr int64_t kChunks = 32;      // partial sums over rows are kept for at m
 
 int64_t grain_for(int64_t elements) { return std::max<int64_t>(1, kPiece / std::max<int64_t>(1, elements)); }
 
-// Calls f.operator()<S, T>() for a floating dtype.
-template <class F>
-void with_float(const char* name, DType dtype, F&& f) {
-  switch (dtype) {
-    case DType::kFloat32: return f.template operator()<float, float>();
-    case DType::kFloat64: return f.template operator()<double, double>();
-    case DType::kFloat16: return f.template operator()<Half, float>();
-    case DType::kBFloat16: return f.template operator()<BFloat16, float>();
-    default: fail<NotImplementedError>('"', name, "\" not implemented for '", dtype, "': floating dtypes only");
-  }
-}
-
-double value(float x) { return x; }
-double value(double x) { return x; }
-double value(Half x) { return to_float(x); }
-double value(BFloat16 x) { return to_float(x); }
-void assign(float& y, double x) { y = static_cast<float>(x); }
-void assign(double& y, double x) { y = x; }
-void assign(Half& y, double x) { y = to_half(static_cast<float>(x)); }
-void assign(BFloat16& y, double x) { y = to_bfloat16(static_cast<float>(x)); }
-
-// A weight array in the compute type; null stays null.
-template <class S, class T>
-class Wide {
- public:
-  Wide(const void* source, int64_t n) : memory_(source && !std::is_same_v<S, T> ? n * sizeof(T) : 0) {
-    if constexpr (std::is_same_v<S, T>) {
-      data_ = static_cast<const T*>(source);
-    } else if (source) {
-      for (int64_t i = 0; i < n; ++i) memory_.as<T>()[i] = static_cast<T>(value(static_cast<const S*>(source)[i]));
-      data_ = memory_.as<T>();
-    }
-  }
-  operator const T*() const { return data_; }
-
- private:
-  Scratch memory_;
-  const T* data_ = nullptr;
-};
-
 // sum over chunk partials [chunks][n] in order, stored as S.
 template <class S, class T>
 void join(const T* partial, int64_t chunks, int64_t n, void* out) {
@@ -102,7 +57,7 @@ void join(const T* partial, int64_t chunks, int64_t n, void* out) {
   for (int64_t j = 0; j < n; ++j) {
     double sum = 0;
     for (int64_t c = 0; c < chunks; ++c) sum += partial[c * n + j];
-    assign(static_cast<S*>(out)[j], sum);
+    narrow(static_cast<T>(sum), static_cast<S*>(out)[j]);
   }
 }
 
@@ -200,7 +155,7 @@ void layer_norm(DType dtype, const void* x, const void* weight, const void* bias
   with_float("layer_norm", dtype, [&]<class S, class T>() {
     const auto& k = row_table<S, T>();
     const Scratch ones_memory(bias && !weight ? dim * sizeof(T) : 0);
-    const Wide<S, T> b(bias, dim), given(weight, dim);
+    const Widened<S, T> b(bias, dim), given(weight, dim);
     const T* w = given;
     if (bias && !weight) std::fill_n(ones_memory.as<T>(), dim, T(1)), w = ones_memory.as<T>();
     parallel_for(0, rows, grain_for(dim), [&](int64_t begin, int64_t end) {
@@ -221,7 +176,7 @@ void layer_norm(DType dtype, const void* x, const void* weight, const void* bias
 void layer_norm_backward(DType dtype, const void* g, const void* x, const void* weight, const void* mean,
                          const void* rstd, void* dx, void* dweight, void* dbias, int64_t rows, int64_t dim) {
   with_float("layer_norm_backward", dtype, [&]<class S, class T>() {
-    const Wide<S, T> w(weight, dim);
+    const Widened<S, T> w(weight, dim);
     norm_backward<S, T>(static_cast<const S*>(g), static_cast<const S*>(x), w, static_cast<const T*>(mean),
                         static_cast<const T*>(rstd), static_cast<S*>(dx), dweight, dbias, rows, dim);
   });
@@ -232,7 +187,7 @@ void rms_norm(DType dtype, const void* x, const void* weight, double eps, void* 
   if (dim == 0) return;
   with_float("rms_norm", dtype, [&]<class S, class T>() {
     const auto& k = row_table<S, T>();
-    const Wide<S, T> w(weight, dim);
+    const Widened<S, T> w(weight, dim);
     parallel_for(0, rows, grain_for(dim), [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
         const S* row = static_cast<const S*>(x) + r * dim;
@@ -249,7 +204,7 @@ void rms_norm(DType dtype, const void* x, const void* weight, double eps, void* 
 void rms_norm_backward(DType dtype, const void* g, const void* x, const void* weight, const void* rstd, void* dx,
                        void* dweight, int64_t rows, int64_t dim) {
   with_float("rms_norm_backward", dtype, [&]<class S, class T>() {
-    const Wide<S, T> w(weight, dim);
+    const Widened<S, T> w(weight, dim);
     norm_backward<S, T>(static_cast<const S*>(g), static_cast<const S*>(x), w, static_cast<const T*>(nullptr),
                         static_cast<const T*>(rstd), static_cast<S*>(dx), dweight, nullptr, rows, dim);
   });
@@ -263,7 +218,7 @@ void group_norm(DType dtype, const void* x, const void* weight, const void* bias
   if (dim == 0) return;
   with_float("group_norm", dtype, [&]<class S, class T>() {
     const auto& k = row_table<S, T>();
-    const Wide<S, T> w(weight, channels), b(bias, channels);
+    const Widened<S, T> w(weight, channels), b(bias, channels);
     parallel_for(0, n * groups, grain_for(dim), [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
         const S* row = static_cast<const S*>(x) + r * dim;
@@ -287,7 +242,7 @@ void group_norm_backward(DType dtype, const void* g, const void* x, const void* 
   const int64_t per = channels / groups, dim = per * inner;
   with_float("group_norm_backward", dtype, [&]<class S, class T>() {
     const auto& k = row_table<S, T>();
-    const Wide<S, T> w(weight, channels);
+    const Widened<S, T> w(weight, channels);
     const T *means = static_cast<const T*>(mean), *scales = static_cast<const T*>(rstd);
     const Scratch memory(2 * n * channels * sizeof(T));
     T* sums = memory.as<T>();  // [n, channels, 2]: sum of g, and of g (x - mean)
@@ -316,8 +271,8 @@ void group_norm_backward(DType dtype, const void* g, const void* x, const void* 
         const T* d = sums + 2 * (i * channels + c);
         db += d[0], dw += static_cast<double>(d[1]) * scales[i * groups + c / per];
       }
-      if (dweight) assign(static_cast<S*>(dweight)[c], dw);
-      if (dbias) assign(static_cast<S*>(dbias)[c], db);
+      if (dweight) narrow(static_cast<T>(dw), static_cast<S*>(dweight)[c]);
+      if (dbias) narrow(static_cast<T>(db), static_cast<S*>(dbias)[c]);
     }
   });
 }
@@ -397,8 +352,8 @@ void batch_norm_apply(DType dtype, const void* x, const void* mean, const void* 
     const T* means = static_cast<const T*>(mean);
     for (int64_t c = 0; c < channels; ++c) {
       scale[c] =
-          static_cast<const T*>(rstd)[c] * (weight ? static_cast<T>(value(static_cast<const S*>(weight)[c])) : T(1));
-      shift[c] = bias ? static_cast<T>(value(static_cast<const S*>(bias)[c])) : T(0);
+          static_cast<const T*>(rstd)[c] * (weight ? static_cast<T>(wide(static_cast<const S*>(weight)[c])) : T(1));
+      shift[c] = bias ? static_cast<T>(wide(static_cast<const S*>(bias)[c])) : T(0);
     }
     const S* from = static_cast<const S*>(x);
     S* to = static_cast<S*>(y);
@@ -436,12 +391,12 @@ void batch_norm_backward(DType dtype, const void* g, const void* x, const void* 
         },
         [&](int64_t at, int64_t c, T* out) { k.dots(grad + at, from + at, inner, means[c], out); },
         [&](int64_t c, const double* sums) {
-          const double s = scales[c], ws = weight ? s * value(static_cast<const S*>(weight)[c]) : s;
+          const double s = scales[c], ws = weight ? s * wide(static_cast<const S*>(weight)[c]) : s;
           a[c] = static_cast<T>(ws);
           b[c] = training ? static_cast<T>(-ws * s * s * sums[1] / count) : T(0);
           shift[c] = training ? static_cast<T>(-ws * sums[0] / count) : T(0);
-          if (dweight) assign(static_cast<S*>(dweight)[c], sums[1] * s);
-          if (dbias) assign(static_cast<S*>(dbias)[c], sums[0]);
+          if (dweight) narrow(static_cast<T>(sums[1] * s), static_cast<S*>(dweight)[c]);
+          if (dbias) narrow(static_cast<T>(sums[0]), static_cast<S*>(dbias)[c]);
         });
     if (!dx) return;
     S* to = static_cast<S*>(dx);
