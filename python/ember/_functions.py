@@ -8,8 +8,13 @@ from ember._C import Tensor
 __all__ = [
     "asarray",
     "are_deterministic_algorithms_enabled",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "block_diag",
     "broadcast_shapes",
     "broadcast_tensors",
+    "cartesian_prod",
     "compiled_with_cxx11_abi",
     "einsum",
     "frombuffer",
@@ -209,9 +214,7 @@ def broadcast_tensors(*tensors):
     >>> a, b = ember.broadcast_tensors(ember.ones(2, 1), ember.ones(3)); a.shape
     torch.Size([2, 3])
     """
-    tensors = _variadic(tensors)
-    shape = broadcast_shapes(*(t.shape for t in tensors))
-    return tuple(t.expand(shape) for t in tensors)
+    return _C.ops.broadcast_tensors(list(_variadic(tensors)))
 
 
 def meshgrid(*tensors, indexing="ij"):
@@ -222,21 +225,60 @@ def meshgrid(*tensors, indexing="ij"):
     tensor([[0, 0, 0],
             [1, 1, 1]])
     """
-    tensors = list(_variadic(tensors))
-    if indexing not in ("ij", "xy"):
-        raise RuntimeError(f"torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: {indexing}")
-    for t in tensors:
-        if t.dim() > 1:
-            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {t}")
-    swap = indexing == "xy" and len(tensors) > 1
-    if swap:
-        tensors[0], tensors[1] = tensors[1], tensors[0]
-    shape = [t.numel() for t in tensors]
-    out = [t.reshape([-1 if j == i else 1 for j in range(len(shape))]).expand(shape) for i, t in enumerate(tensors)]
-    if swap:
-        out = [t.transpose(0, 1) for t in out]
-        out[0], out[1] = out[1], out[0]
-    return tuple(out)
+    return _C.ops.meshgrid(list(_variadic(tensors)), indexing=indexing)
+
+
+def block_diag(*tensors):
+    """A matrix with the given matrices along its diagonal; vectors are rows.
+
+    >>> ember.block_diag(ember.ones(1, 2), ember.ones(1))
+    tensor([[1., 1., 0.],
+            [0., 0., 1.]])
+    """
+    return _C.ops.block_diag(list(_variadic(tensors)))
+
+
+def cartesian_prod(*tensors):
+    """All combinations of one element of each vector, as rows.
+
+    >>> ember.cartesian_prod(ember.arange(2), ember.tensor([5, 6]))
+    tensor([[0, 5],
+            [0, 6],
+            [1, 5],
+            [1, 6]])
+    """
+    return _C.ops.cartesian_prod(list(_variadic(tensors)))
+
+
+def _at_least(op, tensors):
+    return op(tensors[0]) if len(tensors) == 1 else op(list(tensors))
+
+
+def atleast_1d(*tensors):
+    """0-dim tensors as one element in one dim, others as they are; one tensor or a tuple of them.
+
+    >>> ember.atleast_1d(ember.tensor(2))
+    tensor([2])
+    """
+    return _at_least(_C.ops.atleast_1d, tensors)
+
+
+def atleast_2d(*tensors):
+    """Vectors as one row, others as they are; one tensor or a tuple of them.
+
+    >>> ember.atleast_2d(ember.arange(2))
+    tensor([[0, 1]])
+    """
+    return _at_least(_C.ops.atleast_2d, tensors)
+
+
+def atleast_3d(*tensors):
+    """Vectors as [1, n, 1], matrices as [n, m, 1], others as they are; one tensor or a tuple of them.
+
+    >>> ember.atleast_3d(ember.arange(2)).shape
+    torch.Size([1, 2, 1])
+    """
+    return _at_least(_C.ops.atleast_3d, tensors)
 
 
 def einsum(equation, *operands):

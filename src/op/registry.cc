@@ -25,7 +25,8 @@ using Family = std::vector<std::unique_ptr<Op>>;
   M(pad_ops) \
   M(reductions) \
   M(statistics) \
-  M(scans)
+  M(scans) \
+  M(dropout_ops)
 #define EMBER_DECLARE(family) Family family();
 EMBER_FAMILIES(EMBER_DECLARE)
 #undef EMBER_DECLARE

@@ -330,7 +330,7 @@ void init_ops(PyObject* module) {
     }
     if (op->forms & form::kInplace) {
       add_form(*op, name + "_", true, return_types.get());
-      forms[name + "_"] |= op->forms & (form::kFunction | form::kMethod);
+      forms[name + "_"] |= (op->forms & form::kFunction) | form::kMethod;
     }
   }
   for (auto& [name, set] : sets) {
