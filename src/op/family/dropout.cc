@@ -216,7 +216,7 @@ struct NativeDropout : Function {
   }
   static void cpu(Out y, Out mask, const Tensor& self, double p) {
     Tensor x = laid_out(self, y.strides(), self.dtype());
-    kernel::dropout(*default_generator(), y.dtype(), x.data(), y.data(), static_cast<uint8_t*>(mask.data()), y.numel(), p);
+    kernel::dropout(*default_generator(), y.dtype(), x.data(), y.data(), mask.data<bool>(), y.numel(), p);
   }
   static void vjp(Grads& d, const Tensor&, double p) {
     static const Op* const op = find_op("_masked_scale");
