@@ -87,33 +87,25 @@ struct Rule<F> {
   static void many_views(const Value* args, std::vector<View>& out) { out = apply(args); }
 };
 
-// A kernel: destinations first. One function type a number of destinations.
+// A kernel: destinations first, as many as there are parameters of type Out.
 template <auto F>
 struct Kernel;
-template <class... A, void (*F)(Out, A...)>
-requires(!std::is_same_v<A, Out> && ...) struct Kernel<F> {
-  static void check(const Schema& s, std::string_view rule) { check_signature<A...>(s, rule); }
-  static void run(const Value* args, const Tensor* out) {
-    [&]<size_t... I>(std::index_sequence<I...>) { F(Out(out[0]), args[I].template get<A>()...); }
-    (std::index_sequence_for<A...>());
-  }
-};
-template <class... A, void (*F)(Out, Out, A...)>
-requires(!std::is_same_v<A, Out> && ...) struct Kernel<F> {
-  static void check(const Schema& s, std::string_view rule) { check_signature<A...>(s, rule); }
-  static void run(const Value* args, const Tensor* out) {
-    [&]<size_t... I>(std::index_sequence<I...>) { F(Out(out[0]), Out(out[1]), args[I].template get<A>()...); }
-    (std::index_sequence_for<A...>());
-  }
-};
-template <class... A, void (*F)(Out, Out, Out, A...)>
+template <class... P, void (*F)(P...)>
 struct Kernel<F> {
-  static void check(const Schema& s, std::string_view rule) { check_signature<A...>(s, rule); }
+  static constexpr size_t kOuts = (size_t{std::is_same_v<P, Out>} + ... + 0);
+  using Args = std::make_index_sequence<sizeof...(P) - kOuts>;
+  template <size_t I>
+  using Parameter = std::tuple_element_t<kOuts + I, std::tuple<P...>>;
+
+  static void check(const Schema& s, std::string_view rule) {
+    [&]<size_t... I>(std::index_sequence<I...>) { check_signature<Parameter<I>...>(s, rule); }
+    (Args());
+  }
   static void run(const Value* args, const Tensor* out) {
-    [&]<size_t... I>(std::index_sequence<I...>) {
-      F(Out(out[0]), Out(out[1]), Out(out[2]), args[I].template get<A>()...);
+    [&]<size_t... O, size_t... I>(std::index_sequence<O...>, std::index_sequence<I...>) {
+      F(Out(out[O])..., args[I].template get<Parameter<I>>()...);
     }
-    (std::index_sequence_for<A...>());
+    (std::make_index_sequence<kOuts>(), Args());
   }
 };
 

@@ -26,7 +26,10 @@ using Family = std::vector<std::unique_ptr<Op>>;
   M(reductions) \
   M(statistics) \
   M(scans) \
-  M(dropout_ops)
+  M(dropout_ops) \
+  M(softmax_ops) \
+  M(conv_ops) \
+  M(pool_ops)
 #define EMBER_DECLARE(family) Family family();
 EMBER_FAMILIES(EMBER_DECLARE)
 #undef EMBER_DECLARE
