@@ -7,6 +7,7 @@
 """Activation checkpointing: recompute instead of keep."""
 
 import contextlib
+import sys
 import warnings
 import weakref
 
@@ -46,13 +47,18 @@ def check_backward_validity(inputs) -> None:
         warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", stacklevel=2)
 
 
+def _autocast_on() -> bool:
+    """Whether autocast is on; it cannot be before someone has opened `ember.amp`."""
+    return "ember.amp" in sys.modules and ember.is_autocast_enabled("cpu")
+
+
 class _Circumstances:
     """What a run depends on besides its inputs: the generator's state, if it is to be the same, and autocast."""
 
     def __init__(self, preserve_rng_state: bool):
         self.rng_state = ember.get_rng_state() if preserve_rng_state else None
         self.autocast = None
-        if ember.is_autocast_enabled("cpu"):
+        if _autocast_on():
             self.autocast = {
                 "dtype": ember.get_autocast_dtype("cpu"),
                 "cache_enabled": ember.is_autocast_cache_enabled(),
@@ -68,7 +74,7 @@ class _Circumstances:
                 ember.set_rng_state(self.rng_state)
             with contextlib.ExitStack() as stack:
                 stack.enter_context(ember.enable_grad())
-                if enabled or ember.is_autocast_enabled("cpu"):
+                if enabled or _autocast_on():
                     stack.enter_context(ember.amp.autocast("cpu", enabled=enabled, **(self.autocast or {})))
                 yield
         finally:
