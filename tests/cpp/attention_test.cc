@@ -155,7 +155,7 @@ TEST(attention_bits_do_not_depend_on_threads_or_other_queries) {
   set_num_threads(threads);
   CHECK(out == again);
   Attention one = a;
-  one.batch = one.heads = one.kv_heads = one.queries = 1;
+  one.batch = one.heads = one.kv_heads = one.queries = 1;  // the path of decoding
   attention_forward(DType::kFloat32, one, q.data() + 266 * 32, k.data(), k.data(), row.data(), nullptr);
   CHECK(!std::memcmp(row.data(), out.data() + 266 * 32, 32 * 4));
 }

@@ -122,7 +122,9 @@ void forward_range(const Attention& a, const S* q, const S* k, const S* v, S* ou
   const int64_t keys = a.causal ? std::min(a.keys, q1) : a.keys;
   for (int64_t k0 = 0; k0 < keys; k0 += kKeys) {
     const int64_t n = std::min(kKeys, keys - k0);
-    small.b_of(k + k0 * a.k.row, 1, a.k.row, a.dim, n, packed_k);
+    // One query (decoding) takes its products with the keys where they are; the bits are the same.
+    const bool single = rows == 1 && a.dim <= kGemmKc;
+    if (!single) small.b_of(k + k0 * a.k.row, 1, a.k.row, a.dim, n, packed_k);
     // A few queries read the values where they are.
     const bool bare = std::is_same_v<S, T> && rows <= small.g.rows && dv % small.g.lanes == 0;
     const T* values = bare ? reinterpret_cast<const T*>(v + k0 * a.v.row) : packed_v;
@@ -130,8 +132,15 @@ void forward_range(const Attention& a, const S* q, const S* k, const S* v, S* ou
     for (int64_t i = 0; i < rows; i += block) {
       const int64_t m = std::min(block, rows - i), seen = visible(a, q0 + i + m - 1, k0, n);
       if (seen == 0) continue;
-      small.multiply(m, seen, a.dim, static_cast<T>(a.scale), packed_q + i * a.dim, packed_k, nr, nr * a.dim, false,
-                     scores, kKeys);
+      if (single) {
+        for (int64_t j = 0; j < seen; j += 2 * small.g.lanes)
+          small.g.dots[kKind<S>](packed_q, a.dim, 1, k + (k0 + j) * a.k.row, a.k.row, a.dim,
+                                 std::min<int64_t>(2 * small.g.lanes, seen - j), scores + j, kKeys);
+        f.scale(scores, seen, static_cast<T>(a.scale));
+      } else {
+        small.multiply(m, seen, a.dim, static_cast<T>(a.scale), packed_q + i * a.dim, packed_k, nr, nr * a.dim, false,
+                       scores, kKeys);
+      }
       for (int64_t r = 0; r < m; ++r) {
         T* s = scores + r * kKeys;
         const int64_t at = q0 + i + r, valid = visible(a, at, k0, n);

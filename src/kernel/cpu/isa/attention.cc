@@ -53,8 +53,14 @@ T running_softmax(T* s, int64_t valid, int64_t n, T* top, T* sum) {
   total.store(lane);
   for (int w = L / 2; w; w /= 2)
     for (int i = 0; i < w; ++i) lane[i] += lane[i + w];
-  const T factor = exp(Vec<T>(*top - best))[0];
-  *top = best, *sum = *sum * factor + lane[0];
+  const T before = *top;
+  *top = best;
+  if (before == best || before == -__builtin_inf()) {  // as before, or the first: nothing to rescale
+    *sum += lane[0];
+    return 1;
+  }
+  const T factor = exp(Vec<T>(before - best))[0];
+  *sum = *sum * factor + lane[0];
   return factor;
 }
 
