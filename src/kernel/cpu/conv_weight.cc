@@ -85,10 +85,12 @@ void backward_weight(const Conv& c, const S* x, const S* dy, S* dweight) {
   for (int i = 0; i < 3; ++i) size[i] = (c.out[i] - 1) * c.stride[i] + (c.kernel[i] - 1) * c.dilation[i] + 1;
   // Taps along w are neighbours of the channels in memory, unless dilation or groups come between.
   const bool merged = c.groups == 1 && c.dilation[2] == 1;
-  // Where even so few columns lie together (few input channels), all taps of a position are copied into one patch.
+  // Where even so few columns lie together (few input channels), all taps of a position are copied into one patch, if
+  // that stays small or the gain is large.
   const int64_t together = merged ? c.kernel[2] * channels : channels;
+  const bool small = row_width * positions <= 1 << 16 || 2 * together <= g.lanes;
   const bool patches =
-      c.groups == 1 && taps > 1 && row_width <= 256 && together % (2 * g.lanes) != 0 && together < 4 * g.lanes;
+      small && c.groups == 1 && taps > 1 && row_width <= 256 && together % (2 * g.lanes) != 0 && together < 4 * g.lanes;
   const int64_t columns = patches ? row_width : together, lines = row_width / columns;
   std::vector<int64_t> offsets;
   for (int64_t d = 0; d < c.out[0]; ++d)
