@@ -6,12 +6,13 @@
 namespace ember {
 namespace {
 
-Tensor select_checked(const Tensor& x, int64_t dim, int64_t index) {
+// `place` is the dimension of the tensor being indexed, which the message names; views before may have removed some.
+Tensor select_checked(const Tensor& x, int64_t dim, int64_t place, int64_t index) {
   EMBER_CHECK_INDEX(x.dim() > 0,
                     "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
                     "convert a 0-dim tensor to a number");
   int64_t size = x.sizes()[dim];
-  EMBER_CHECK_INDEX(index >= -size && index < size, "index ", index, " is out of bounds for dimension ", dim,
+  EMBER_CHECK_INDEX(index >= -size && index < size, "index ", index, " is out of bounds for dimension ", place,
                     " with size ", size);
   return select(x, dim, index);
 }
@@ -52,7 +53,7 @@ Prepared prepare(const Tensor& x, Span<IndexItem> items) {
   for (const IndexItem& item : items) used += uses(item);
   EMBER_CHECK_INDEX(used <= x.dim(), "too many indices for tensor of dimension ", x.dim());
   Prepared p{x, {}};
-  int64_t dim = 0, covered = 0;
+  int64_t dim = 0, covered = 0, place = 0;  // place: of x
   auto record = [&](const Tensor& index, int64_t dims) {
     for (; covered < dim; ++covered) p.indices.emplace_back();
     p.indices.push_back(index);
@@ -61,7 +62,7 @@ Prepared prepare(const Tensor& x, Span<IndexItem> items) {
   bool rested = false;
   for (const IndexItem& item : items) {
     switch (item.kind) {
-      case IndexItem::Kind::kInt: p.view = select_checked(p.view, dim, item.integer); break;
+      case IndexItem::Kind::kInt: p.view = select_checked(p.view, dim, place, item.integer); break;
       case IndexItem::Kind::kSlice: {
         const Slice& s = item.slice;
         bool whole = !s.start && !s.stop && s.step == 1;
@@ -72,7 +73,7 @@ Prepared prepare(const Tensor& x, Span<IndexItem> items) {
       case IndexItem::Kind::kNewAxis: p.view = unsqueeze(p.view, dim++); break;
       case IndexItem::Kind::kRest:
         EMBER_CHECK_INDEX(!rested, "an index can only have a single ellipsis ('...')");
-        rested = true, dim += x.dim() - used;
+        rested = true, dim += x.dim() - used, place += x.dim() - used;
         break;
       case IndexItem::Kind::kBool:
         p.view = unsqueeze(p.view, dim);
@@ -82,7 +83,7 @@ Prepared prepare(const Tensor& x, Span<IndexItem> items) {
         const Tensor& t = item.tensor;
         EMBER_CHECK_INDEX(category(t.dtype()) <= 1, "tensors used as indices must be long, int, byte or bool tensors");
         if (indexes_as_int(t)) {
-          p.view = select_checked(p.view, dim, t.item<int64_t>());
+          p.view = select_checked(p.view, dim, place, t.item<int64_t>());
         } else if (is_mask(t) && t.dim() == 0) {
           p.view = unsqueeze(p.view, dim);
           record(bool_index(t.item<bool>()), 1);
@@ -91,6 +92,7 @@ Prepared prepare(const Tensor& x, Span<IndexItem> items) {
         }
       }
     }
+    place += uses(item);
   }
   return p;
 }
@@ -106,7 +108,7 @@ Tensor without_leading_ones(const Tensor& value, int64_t rank) {
 }  // namespace
 
 Tensor index_get(const Tensor& x, Span<IndexItem> items) {
-  if (items.size() == 1 && items[0].kind == IndexItem::Kind::kInt) return select_checked(x, 0, items[0].integer);
+  if (items.size() == 1 && items[0].kind == IndexItem::Kind::kInt) return select_checked(x, 0, 0, items[0].integer);
   Prepared p = prepare(x, items);
   if (p.indices.empty()) return p.view.is(x) ? alias(x) : p.view;
   return index(p.view, p.indices);
@@ -115,7 +117,8 @@ Tensor index_get(const Tensor& x, Span<IndexItem> items) {
 void index_set(const Tensor& x, Span<IndexItem> items, const Tensor& value) {
   Prepared p = prepare(x, items);
   if (p.indices.empty()) {
-    copy_(p.view, without_leading_ones(value, p.view.dim()));
+    Tensor v = without_leading_ones(value, p.view.dim());
+    copy_(p.view, v.sizes() == p.view.sizes() ? v : expand(v, p.view.sizes()));
     return;
   }
   Tensor v = value.dtype() == x.dtype() ? value : value.to(x.dtype());

@@ -36,7 +36,7 @@ void add_item(Items& items, PyObject* o) {
   if (o == Py_Ellipsis) return void(items.emplace_back(kRest));
   if (PyBool_Check(o)) return void(items.emplace_back(o == Py_True));
   if (is_integer(o)) return void(items.emplace_back(to_int64(o)));
-  if (is_numpy_array(o) || (PySequence_Check(o) && !PyUnicode_Check(o) && !PyBytes_Check(o))) {
+  if (is_numpy_array(o) || PySequence_Check(o)) {
     Tensor t = tensor_from_data(o, std::nullopt, kCpu);
     // An empty list indexes nothing; its inferred dtype (float) must not stand in the way.
     if (t.numel() == 0 && is_floating(t.dtype()) && !is_numpy_array(o)) t = empty_raw(t.sizes(), DType::kInt64);
@@ -47,10 +47,21 @@ void add_item(Items& items, PyObject* o) {
                    type_name(o), ")");
 }
 
+// A list that holds more than numbers is read as a tuple, as PyTorch does: x[[0, None]], x[[[0, 1], [1, 2]]].
+bool reads_as_tuple(PyObject* key) {
+  if (PyTuple_Check(key)) return true;
+  if (!PyList_Check(key) || PyList_GET_SIZE(key) >= 32) return false;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(key); ++i) {
+    PyObject* o = PyList_GET_ITEM(key, i);
+    if (is_tensor(o) || PySequence_Check(o) || PySlice_Check(o) || o == Py_Ellipsis || o == Py_None) return true;
+  }
+  return false;
+}
+
 Items parse_key(PyObject* key) {
   Items items;
-  if (PyTuple_Check(key)) {
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); ++i) add_item(items, PyTuple_GET_ITEM(key, i));
+  if (reads_as_tuple(key)) {
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(key); ++i) add_item(items, PySequence_Fast_GET_ITEM(key, i));
   } else {
     add_item(items, key);
   }
