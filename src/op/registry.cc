@@ -29,7 +29,9 @@ using Family = std::vector<std::unique_ptr<Op>>;
   M(dropout_ops) \
   M(softmax_ops) \
   M(conv_ops) \
-  M(pool_ops)
+  M(pool_ops) \
+  M(index_ops) \
+  M(embedding_ops)
 #define EMBER_DECLARE(family) Family family();
 EMBER_FAMILIES(EMBER_DECLARE)
 #undef EMBER_DECLARE
