@@ -21,6 +21,7 @@ using Family = std::vector<std::unique_ptr<Op>>;
   M(matmul_ops) \
   M(optimizer_ops) \
   M(creation_composite_ops) \
+  M(complex_ops) \
   M(shape_ops) \
   M(pad_ops) \
   M(reductions) \

@@ -1,4 +1,4 @@
-// Tensors made of other tensors' numbers: complex numbers from parts, diagonals, grids, windows. All compositions.
+// Tensors made of other tensors' numbers: diagonals, grids, windows. All compositions.
 #include <cmath>
 #include <numbers>
 
@@ -11,41 +11,9 @@ struct Function {
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kFunction;
 };
-struct FunctionOut {
-  static constexpr auto kind = Kind::kComposite;
-  static constexpr auto forms = form::kFunction | form::kOut;
-};
 struct FunctionMethod {
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kFunction | form::kMethod | form::kOut;
-};
-
-Tensor pair_up(const Tensor& a, const Tensor& b) {
-  Dims sizes = broadcast_shapes(a.sizes(), b.sizes());
-  Tensor parts[] = {expand(a, sizes), expand(b, sizes)};
-  return view_as_complex(stack(List(parts, 2), -1));
-}
-void check_parts(const Tensor& a, const Tensor& b) {
-  EMBER_CHECK(is_floating(a.dtype()) && is_floating(b.dtype()), "Expected both inputs to be Half, Float or Double tensors but got ",
-              a.dtype(), " and ", b.dtype());
-  EMBER_CHECK(a.dtype() == b.dtype(), "Expected object of scalar type ", a.dtype(), " but got scalar type ", b.dtype(),
-              " for second argument");
-}
-struct Complex : FunctionOut {
-  static constexpr auto schema = "complex(Tensor real, Tensor imag) -> Tensor";
-  static constexpr auto doc = "real + imag j, of two float32 or float64 tensors";
-  static Tensor call(const Tensor& real, const Tensor& imag) {
-    check_parts(real, imag);
-    return pair_up(real, imag);
-  }
-};
-struct Polar : FunctionOut {
-  static constexpr auto schema = "polar(Tensor abs, Tensor angle) -> Tensor";
-  static constexpr auto doc = "abs (cos(angle) + sin(angle) j)";
-  static Tensor call(const Tensor& abs, const Tensor& angle) {
-    check_parts(abs, angle);
-    return pair_up(abs * cos(angle), abs * sin(angle));
-  }
 };
 
 struct DiagEmbed : Function {
@@ -219,7 +187,7 @@ struct BartlettWindow : Function {
 }  // namespace
 
 std::vector<std::unique_ptr<Op>> creation_composite_ops() {
-  return make_family<Complex, Polar, DiagEmbed, Diag, Diagflat, Meshgrid, CartesianProd, Combinations, Vander, HannWindow,
+  return make_family<DiagEmbed, Diag, Diagflat, Meshgrid, CartesianProd, Combinations, Vander, HannWindow,
                      HammingWindow, BlackmanWindow, BartlettWindow>();
 }
 

@@ -336,8 +336,20 @@ struct Sgn {
 #endif
 };
 
+struct ConjPhysical {
+  static constexpr auto schema = "conj_physical(Tensor self) -> Tensor";
+  static constexpr auto doc = "A copy with imaginary parts negated; of real numbers a copy";
+  static constexpr auto types = types::kAll;
+  static auto eval(auto x) { return conj(x); }
+  static auto d_self(auto g, auto) { return g; }
+#ifndef EMBER_ISA
+  static void vjp(Grads& d, const Tensor&) { d.set(0, conj(d.g())); }
+#endif
+};
+
 EMBER_POINTWISE_FAMILY(math, Abs, Neg, Square, Reciprocal, Sqrt, Rsqrt, Exp, Exp2, Expm1, Log, Log2, Log10, Log1p, Sin,
                        Cos, Tan, Asin, Acos, Atan, Sinh, Cosh, Tanh, Asinh, Acosh, Atanh, Erf, Erfc, Erfinv, Lgamma,
-                       Digamma, Floor, Ceil, Trunc, Round, Frac, Sign, Sgn)
+                       Digamma, Floor, Ceil, Trunc, Round, Frac, Sign, Sgn,
+                       ConjPhysical)
 
 }  // namespace ember::EMBER_READER

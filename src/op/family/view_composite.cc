@@ -299,24 +299,6 @@ struct MatrixH : Composite {
   }
 };
 
-// ---- complex numbers ----
-
-struct Real : CompositeFunction {
-  static constexpr auto schema = "real(Tensor(a) self) -> Tensor(a)";
-  static constexpr auto doc = "The real parts, a view; real tensors as they are";
-  static Tensor call(const Tensor& self) {
-    return is_complex(self.dtype()) ? select(view_as_real(self), -1, 0) : self;
-  }
-};
-struct Imag : CompositeFunction {
-  static constexpr auto schema = "imag(Tensor(a) self) -> Tensor(a)";
-  static constexpr auto doc = "The imaginary parts of a complex tensor, a view";
-  static Tensor call(const Tensor& self) {
-    EMBER_CHECK(is_complex(self.dtype()), "imag is not implemented for tensors with non-complex dtypes.");
-    return select(view_as_real(self), -1, 1);
-  }
-};
-
 // ---- at least so many dims ----
 
 struct AtLeast1d : CompositeFunction {
@@ -407,7 +389,7 @@ std::vector<std::unique_ptr<Op>> view_composite_ops() {
   return make_family<Reshape, ReshapeAs, ViewAs, ExpandAs, BroadcastTo, BroadcastTensors, Flatten, Ravel, Unflatten,
                      Narrow, NarrowTensor, MoveDim, MoveAxis, Chunk, TensorSplit, TensorSplitIndices, TensorSplitTensor,
                      HsplitInt, HsplitArray, VsplitInt, VsplitArray, DsplitInt, DsplitArray, Adjoint, MatrixTranspose,
-                     MatrixAdjoint, NumpyT, MatrixH, Real, Imag, AtLeast1d, AtLeast1dList, AtLeast2d, AtLeast2dList,
+                     MatrixAdjoint, NumpyT, MatrixH, AtLeast1d, AtLeast1dList, AtLeast2d, AtLeast2dList,
                      AtLeast3d, AtLeast3dList, SelectScatter, SliceScatter, DiagonalScatter, AsStridedScatter>();
 }
 
