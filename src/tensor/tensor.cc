@@ -148,8 +148,9 @@ void resize_raw(const Tensor& x, DimsView sizes) {
   x->set_sizes_contiguous(sizes);
 }
 
+// Kept in full precision: promotion treats it as the default dtype, but float64 tensors see all of it.
 Tensor::Tensor(Scalar s) {
-  *this = empty_raw({}, s.dtype());
+  *this = empty_raw({}, s.is_floating() ? DType::kFloat64 : s.is_complex() ? DType::kComplex128 : s.dtype());
   visit(dtype(), [&]<class T>(T) { *data<T>() = s.to<T>(); });
   impl_->wrapped_number = true;
 }
