@@ -125,6 +125,7 @@ _SUBMODULES = {
     "optim",
     "profiler",
     "random",
+    "safetensors",
     "serialization",
     "special",
     "sparse",

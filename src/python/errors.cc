@@ -6,6 +6,7 @@
 #include <new>
 
 #include "base/parallel.h"
+#include "io/pickle.h"
 #include "python/common.h"
 
 namespace ember::python {
@@ -88,6 +89,10 @@ void set_python_error() {
     set(linalg_error_type, e);
   } catch (const FileError& e) {
     set(PyExc_OSError, e);
+  } catch (const io::UnpicklingError& e) {
+    Ref pickle(PyImport_ImportModule("pickle"));
+    Ref type(pickle ? PyObject_GetAttrString(pickle.get(), "UnpicklingError") : nullptr);
+    if (type) set(type.get(), e);
   } catch (const Error& e) {
     set(PyExc_RuntimeError, e);
   } catch (const std::bad_alloc&) {

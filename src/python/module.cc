@@ -101,6 +101,7 @@ PyObject* make_module() {
   init_interop(m);
   init_grad_mode(m);
   init_autograd(m);
+  init_serialization(m);
   init_ops(m);
   if (!register_module_base(m)) throw PythonError();
   return module.release();
