@@ -175,7 +175,7 @@ class _Frame:
         self.others = [None if tensor else arg for arg, tensor in zip(args, self.is_tensor)]
         anchor = ember.empty(0, requires_grad=True)
         tensors = [arg for arg, tensor in zip(args, self.is_tensor) if tensor]
-        self.keeper = _SaveInputs.apply(anchor, *tensors).grad_fn
+        self.keeper = _SaveInputs.apply(anchor, *tensors)
         self.holders: list[weakref.ref] = []
         self.described: list[tuple] = []
         self.at = 0
@@ -226,7 +226,7 @@ class _Frame:
         return x
 
     def _recompute(self):
-        tensors = iter(self.keeper.saved_tensors)
+        tensors = iter(self.keeper.grad_fn.saved_tensors)
         args = [next(tensors) if tensor else other for tensor, other in zip(self.is_tensor, self.others)]
         args = detach_variable(tuple(args))
         self.at = 0
