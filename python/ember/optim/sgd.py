@@ -145,7 +145,7 @@ class SGD(Optimizer):
             if momentum != 0:
                 state = self.state[p]
                 old = state.get("momentum_buffer")
-                b = g.detach().clone() if old is None else old * momentum + g * (1 - group["dampening"])
+                b = g.clone() if old is None else old * momentum + g * (1 - group["dampening"])
                 state["momentum_buffer"] = b
                 g = g + b * momentum if group["nesterov"] else b
             p.sub_(g * lr)
