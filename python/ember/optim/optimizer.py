@@ -11,7 +11,8 @@ import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from copy import deepcopy
-from itertools import chain
+from itertools import chain, repeat
+from operator import attrgetter, is_not, itemgetter, not_
 from typing import Any, TypeAlias
 
 import ember
@@ -34,6 +35,7 @@ class _RequiredParameter:
 
 
 required = _RequiredParameter()
+_grad_of = attrgetter("grad")
 
 
 def _add_hook(hooks: OrderedDict, hook: Callable, prepend: bool = False) -> RemovableHandle:
@@ -262,19 +264,19 @@ class Optimizer:
 
         Everything is looked up anew each step: users replace gradients, buffers and whole states, and a lookup costs
         less than finding out whether it was needed."""
-        params = [p for p in group["params"] if p.grad is not None]
-        grads = [p.grad for p in params]
+        params = group["params"]
+        grads = list(map(_grad_of, params))
+        if not all(map(is_not, grads, repeat(None))):
+            params = [p for p, g in zip(params, grads) if g is not None]
+            grads = [g for g in grads if g is not None]
         if not names:
             return params, grads
-        state = self.state
-        states = [state[p] for p in params]
-        try:
-            return params, grads, *[[s[name] for s in states] for name in names]
-        except KeyError:
-            for p, s in zip(params, states):
-                if not s:
-                    self._init_state(group, p, s)
-        return params, grads, *[[s[name] for s in states] for name in names]
+        states = list(map(self.state.__getitem__, params))
+        if any(map(not_, states)):
+            for p, state in zip(params, states):
+                if not state:
+                    self._init_state(group, p, state)
+        return params, grads, *[list(map(itemgetter(name), states)) for name in names]
 
     def _init_state(self, group, p, state) -> None:
         """Fills in the buffers of a parameter that is stepped for the first time."""
