@@ -32,7 +32,8 @@ using Family = std::vector<std::unique_ptr<Op>>;
   M(conv_ops) \
   M(pool_ops) \
   M(index_ops) \
-  M(embedding_ops)
+  M(embedding_ops) \
+  M(sort_ops)
 #define EMBER_DECLARE(family) Family family();
 EMBER_FAMILIES(EMBER_DECLARE)
 #undef EMBER_DECLARE
