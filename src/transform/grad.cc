@@ -16,6 +16,14 @@ void AutogradMeta::operator delete(void* p, size_t size) { cpu_free(p, size); }
 static std::atomic<uint64_t> g_sequence{0};
 Node::Node() : sequence(g_sequence.fetch_add(1, std::memory_order_relaxed)) {}
 
+void Node::follow_inputs() {
+  for (const Edge& e : next) {
+    if (!e || e.node->sequence == UINT64_MAX || e.node->sequence < sequence) continue;
+    sequence = g_sequence.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+}
+
 // Lets go of a node without recursion, however long the chain behind it.
 static void drop(Ptr<Node> node) {
   if (!node) return;

@@ -80,6 +80,8 @@ class EMBER_API Node : public RefCounted {
   void remove_tensor_hook(uint32_t input, int64_t id);
 
   uint64_t sequence;  // later calls have higher numbers; leaves the highest
+  // Renumbers the node if finding its edges made nodes after it (a view whose base was written to).
+  void follow_inputs();
   std::vector<Edge> next;
   std::vector<Shape> results;  // of the forward call
   std::atomic<uintptr_t> python_object{0};

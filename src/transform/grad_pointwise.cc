@@ -21,6 +21,7 @@ class PointwiseNode final : public Node {
       next.push_back(t->requires_grad ? gradient_edge(t) : Edge{});
       any |= static_cast<bool>(next.back());
     }
+    if (any) follow_inputs();
     return any;
   }
 

@@ -93,6 +93,7 @@ class OpNode final : public Node, public Grads {
       for (const Tensor& t : args[i].tensors()) edge(t);
     }
     first_edge_.push_back(static_cast<int>(next.size()));
+    if (any) follow_inputs();
     return any;
   }
 

@@ -84,7 +84,7 @@ def test_geometry_and_writing_through(name):
         view = VIEWS[name](base)
         first = view[0] if isinstance(view, (tuple, list)) else view
         results = [*view] if isinstance(view, (tuple, list)) else [view]
-        if first.dtype == base.dtype and "expand" not in name:
+        if first.dtype == base.dtype and name not in ("expand", "expand_as", "unfold"):  # these overlap
             first.mul_(2)
         return [*results, base]
 

@@ -289,7 +289,7 @@ struct AsStrided : InplaceViewOp {
     in.offset -= first, out.offset -= first;
     Tensor memory = view_backward(d.g(), {n}, out);
     if (!is_non_overlapping_and_dense(in.sizes, in.strides)) {
-      memory = memory / clamp(view_backward(ones(in.sizes, memory.dtype(), memory.device()), {n}, in), Scalar(1));
+      memory = memory / maximum(view_backward(ones(in.sizes, memory.dtype(), memory.device()), {n}, in), 1);
     }
     d.set(0, as_strided(memory, in.sizes, in.strides, in.offset));
   }
