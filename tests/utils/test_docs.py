@@ -1,0 +1,24 @@
+# The examples in docstrings of optimizers, schedulers and utilities run and print what they say.
+"""Runs the examples of ember.optim and ember.utils."""
+
+import doctest
+import importlib
+import warnings
+
+import pytest
+
+MODULES = [
+    *[f"ember.optim.{name}" for name in ("optimizer", "sgd", "adam", "adamw", "rmsprop", "adagrad", "swa_utils")],
+    *[f"ember.optim._lr_{name}" for name in ("base", "simple", "cyclic", "composite")],
+    *[f"ember.utils.{name}" for name in ("_pytree", "checkpoint", "hooks")],
+    *[f"ember.utils.data.{name}" for name in ("dataset", "sampler", "distributed", "dataloader")],
+    *[f"ember.utils.data._utils.{name}" for name in ("collate", "worker")],
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.attempted > 0 and result.failed == 0
