@@ -13,6 +13,7 @@ using Family = std::vector<std::unique_ptr<Op>>;
   M(pointwise_compare) \
   M(pointwise_activation) \
   M(pointwise_logic) \
+  M(pointwise_loss) \
   M(creation_ops) \
   M(copy_ops) \
   M(view_ops) \
@@ -33,7 +34,10 @@ using Family = std::vector<std::unique_ptr<Op>>;
   M(pool_ops) \
   M(index_ops) \
   M(embedding_ops) \
-  M(sort_ops)
+  M(sort_ops) \
+  M(norm_ops) \
+  M(attention_ops) \
+  M(loss_ops)
 #define EMBER_DECLARE(family) Family family();
 EMBER_FAMILIES(EMBER_DECLARE)
 #undef EMBER_DECLARE
