@@ -7,8 +7,9 @@
 import copy
 from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
 
-import ember
 import numpy as np
+
+import ember
 
 _NO_TENSOR = "SaUO"  # kinds of NumPy dtypes that no tensor holds: bytes, text, objects
 

@@ -9,7 +9,7 @@ import pytest
 
 MODULES = [
     *[f"ember.optim.{name}" for name in ("optimizer", "sgd", "adam", "adamw", "rmsprop", "adagrad", "swa_utils")],
-    *[f"ember.optim._lr_{name}" for name in ("base", "simple", "cyclic", "composite")],
+    "ember.optim.lr_scheduler",
     *[f"ember.utils.{name}" for name in ("_pytree", "checkpoint", "hooks")],
     *[f"ember.utils.data.{name}" for name in ("dataset", "sampler", "distributed", "dataloader")],
     *[f"ember.utils.data._utils.{name}" for name in ("collate", "worker")],
