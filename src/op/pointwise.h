@@ -35,6 +35,9 @@ struct Pointwise {
   Direct direct[kNumDTypes];
   // Symbolic form: which = -1 forward, else a partial; returns the root node.
   int (*trace)(SymGraph& graph, int which) = nullptr;
+  // The same of complex numbers, as two real expressions; null where the op has no complex type. A partial that does
+  // not exist (the op is not holomorphic) has no roots.
+  SymRoots (*trace_complex)(SymGraph& graph, int which) = nullptr;
   // Differentiable form of a partial; x: the inputs.
   Tensor (*tensor_partial)(int which, const Tensor& g, const Value* args, const Tensor& y) = nullptr;
 

@@ -35,10 +35,12 @@ uint32_t SymGraph::reads(int root) const {
 }
 
 Sym::Sym(double literal) : id(t_graph->add({.kind = SymNode::kLiteral, .literal = literal})) {}
-Sym Sym::input(int index, bool mask) {
-  return node(t_graph->add({.kind = SymNode::kInput, .mask = mask, .index = index}));
+Sym Sym::input(int index, bool mask, bool imaginary) {
+  return node(t_graph->add({.kind = SymNode::kInput, .mask = mask, .imaginary = imaginary, .index = index}));
 }
-Sym Sym::attribute(int index) { return node(t_graph->add({.kind = SymNode::kAttribute, .index = index})); }
+Sym Sym::attribute(int index, bool imaginary) {
+  return node(t_graph->add({.kind = SymNode::kAttribute, .imaginary = imaginary, .index = index}));
+}
 Sym sym_call(std::string_view name, bool mask, Sym a, Sym b, Sym c) {
   return Sym::node(t_graph->add({.kind = SymNode::kCall, .mask = mask, .call = name, .args = {a.id, b.id, c.id}}));
 }

@@ -15,6 +15,7 @@ namespace ember {
 struct SymNode {
   enum Kind : uint8_t { kInput, kAttribute, kLiteral, kCall } kind = kInput;
   bool mask = false;           // a truth value
+  bool imaginary = false;      // of an input or attribute: the second of a complex number's two parts
   std::string_view call = {};  // a name of the vocabulary, or an operator: "+", "<", "select"
   int args[3] = {-1, -1, -1};
   int index = 0;  // of the input (0: g, 1 + i: input i, 1 + inputs: the result) or attribute
@@ -28,6 +29,12 @@ class EMBER_API SymGraph {
   int add(const SymNode& node);
   // Bit i: input i is reached from root.
   uint32_t reads(int root) const;
+};
+
+// What an expression computes: one node, or two of a complex number.
+struct SymRoots {
+  int re = -1, im = -1;
+  bool complex() const { return im >= 0; }
 };
 
 // The graph that Sym records into on this thread.
@@ -49,8 +56,8 @@ struct EMBER_API Sym {
     s.id = id;
     return s;
   }
-  static Sym input(int index, bool mask = false);
-  static Sym attribute(int index);
+  static Sym input(int index, bool mask = false, bool imaginary = false);
+  static Sym attribute(int index, bool imaginary = false);
 
  private:
   Sym() = default;

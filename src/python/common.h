@@ -141,6 +141,7 @@ void init_interop(PyObject* module);
 void init_grad_mode(PyObject* module);
 void init_autograd(PyObject* module);
 void init_serialization(PyObject* module);
+void init_gpu(PyObject* module);
 
 // Adds functions to a module or type dictionary; `methods` ends with a null entry and outlives it.
 void add_functions(PyObject* module, PyMethodDef* methods);

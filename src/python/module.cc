@@ -103,6 +103,7 @@ PyObject* make_module() {
   init_autograd(m);
   init_serialization(m);
   init_ops(m);
+  init_gpu(m);
   if (!register_module_base(m)) throw PythonError();
   return module.release();
 }
