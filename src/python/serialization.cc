@@ -46,10 +46,12 @@ class Builder {
       case Kind::kString:
         return own(PyUnicode_DecodeUTF8(n->text.data(), static_cast<Py_ssize_t>(n->text.size()), "surrogatepass"));
       case Kind::kBytes: return own(PyBytes_FromStringAndSize(n->text.data(), static_cast<Py_ssize_t>(n->text.size())));
-      case Kind::kByteArray: return own(PyByteArray_FromStringAndSize(n->text.data(), static_cast<Py_ssize_t>(n->text.size())));
+      case Kind::kByteArray:
+        return own(PyByteArray_FromStringAndSize(n->text.data(), static_cast<Py_ssize_t>(n->text.size())));
       case Kind::kList: {
         Ref list = own(PyList_New(static_cast<Py_ssize_t>(n->items.size())));
-        for (size_t i = 0; i < n->items.size(); ++i) PyList_SET_ITEM(list.get(), static_cast<Py_ssize_t>(i), build(n->items[i]).release());
+        for (size_t i = 0; i < n->items.size(); ++i)
+          PyList_SET_ITEM(list.get(), static_cast<Py_ssize_t>(i), build(n->items[i]).release());
         return list;
       }
       case Kind::kTuple: return tuple(n);
@@ -91,12 +93,14 @@ class Builder {
         Ref data = build(n->items.at(0));
         return with_state(own(PyObject_CallFunction(type.get(), "OO", data.get(), n->integer ? Py_True : Py_False)), n);
       }
-      case Kind::kGlobal: return own(PyObject_CallFunction(lookup_, "s#", n->text.data(), static_cast<Py_ssize_t>(n->text.size())));
+      case Kind::kGlobal:
+        return own(PyObject_CallFunction(lookup_, "s#", n->text.data(), static_cast<Py_ssize_t>(n->text.size())));
       case Kind::kCall:
       case Kind::kObject: {
         Ref function = build(n->items.at(0)), args = build(n->items.at(1));
         if (n->kind == Kind::kObject) {  // cls.__new__(cls, *args)
-          Ref fresh = own(PyObject_GetAttrString(function.get(), "__new__")), first = own(PyTuple_Pack(1, function.get()));
+          Ref fresh = own(PyObject_GetAttrString(function.get(), "__new__")),
+              first = own(PyTuple_Pack(1, function.get()));
           args = own(PySequence_Concat(first.get(), args.get()));
           function = std::move(fresh);
         }
@@ -108,7 +112,8 @@ class Builder {
 
   Ref tuple(const Node* n) {
     Ref t = own(PyTuple_New(static_cast<Py_ssize_t>(n->items.size())));
-    for (size_t i = 0; i < n->items.size(); ++i) PyTuple_SET_ITEM(t.get(), static_cast<Py_ssize_t>(i), build(n->items[i]).release());
+    for (size_t i = 0; i < n->items.size(); ++i)
+      PyTuple_SET_ITEM(t.get(), static_cast<Py_ssize_t>(i), build(n->items[i]).release());
     return t;
   }
   Ref fill(Ref dict, const Node* n) {
@@ -193,7 +198,8 @@ class Collector {
     if (PyBool_Check(o)) return tree.add_int(o == Py_True, Kind::kBool);
     if (PyLong_CheckExact(o)) return integer(o);
     if (PyFloat_CheckExact(o)) return tree.add_float(PyFloat_AS_DOUBLE(o));
-    if (PyComplex_CheckExact(o)) return tree.add_float(PyComplex_RealAsDouble(o), PyComplex_ImagAsDouble(o), Kind::kComplex);
+    if (PyComplex_CheckExact(o))
+      return tree.add_float(PyComplex_RealAsDouble(o), PyComplex_ImagAsDouble(o), Kind::kComplex);
     if (PyUnicode_CheckExact(o)) {
       Ref bytes = own(PyUnicode_AsEncodedString(o, "utf-8", "surrogatepass"));
       return tree.add_string(bytes_of(bytes.get()));
@@ -222,9 +228,11 @@ class Collector {
     size_t bytes = _PyLong_NumBits(o) / 8 + 1;
     std::string text(bytes, '\0');
 #if PY_VERSION_HEX >= 0x030D0000
-    check(_PyLong_AsByteArray(reinterpret_cast<PyLongObject*>(o), reinterpret_cast<unsigned char*>(text.data()), bytes, 1, 1, 1));
+    check(_PyLong_AsByteArray(reinterpret_cast<PyLongObject*>(o), reinterpret_cast<unsigned char*>(text.data()), bytes,
+                              1, 1, 1));
 #else
-    check(_PyLong_AsByteArray(reinterpret_cast<PyLongObject*>(o), reinterpret_cast<unsigned char*>(text.data()), bytes, 1, 1));
+    check(_PyLong_AsByteArray(reinterpret_cast<PyLongObject*>(o), reinterpret_cast<unsigned char*>(text.data()), bytes,
+                              1, 1));
 #endif
     return out.tree.add(Kind::kBigInt, std::move(text));
   }
@@ -265,7 +273,8 @@ class Collector {
   }
   Node* tensor(PyObject* o) {
     const Tensor& t = unwrap(o);
-    EMBER_CHECK(t.device() == kCpu && t.layout() == Layout::kStrided, "save: tensors on ", t.device(), " cannot be written");
+    EMBER_CHECK(t.device() == kCpu && t.layout() == Layout::kStrided, "save: tensors on ", t.device(),
+                " cannot be written");
     if (!parameter_) parameter_ = attribute("ember.nn.parameter", "Parameter");
     bool exact = is_exact_tensor(o), parameter = reinterpret_cast<PyObject*>(Py_TYPE(o)) == parameter_.get();
     if (!exact && !parameter) throw NotPlain();
@@ -308,9 +317,7 @@ PyObject* save_tree(PyObject*, PyObject* args) {
     Collector collector;
     try {
       collector.out.tree.root = collector.add(object);
-    } catch (const NotPlain&) {
-      return Py_BuildValue("(OO)", Py_False, Py_None);
-    }
+    } catch (const NotPlain&) { return Py_BuildValue("(OO)", Py_False, Py_None); }
     PyObject* bytes = to_sink(path, [&](io::Sink& sink) { collector.out.save(sink); });
     return Py_BuildValue("(ON)", Py_True, bytes);
   });
@@ -354,16 +361,20 @@ PyObject* safetensors_load(PyObject*, PyObject* source) {
 PyObject* safetensors_save(PyObject*, PyObject* args) {
   return guard([&]() -> PyObject* {
     PyObject *tensors, *metadata, *path, *key, *value;
-    if (!PyArg_ParseTuple(args, "O!O!O:_safetensors_save", &PyDict_Type, &tensors, &PyDict_Type, &metadata, &path)) return nullptr;
+    if (!PyArg_ParseTuple(args, "O!O!O:_safetensors_save", &PyDict_Type, &tensors, &PyDict_Type, &metadata, &path))
+      return nullptr;
     io::NamedTensors list;
     std::map<std::string, std::string> notes;
     for (Py_ssize_t at = 0; PyDict_Next(tensors, &at, &key, &value);) {
-      EMBER_CHECK_TYPE(PyUnicode_Check(key) && is_tensor(value), "save_file: tensors must be a dict from str to Tensor, got ", type_name(value));
-      EMBER_CHECK_VALUE(unwrap(value).is_contiguous(), "save_file: tensor '", utf8(key), "' is not contiguous; call .contiguous() first");
+      EMBER_CHECK_TYPE(PyUnicode_Check(key) && is_tensor(value),
+                       "save_file: tensors must be a dict from str to Tensor, got ", type_name(value));
+      EMBER_CHECK_VALUE(unwrap(value).is_contiguous(), "save_file: tensor '", utf8(key),
+                        "' is not contiguous; call .contiguous() first");
       list.emplace_back(utf8(key), unwrap(value));
     }
     for (Py_ssize_t at = 0; PyDict_Next(metadata, &at, &key, &value);) {
-      EMBER_CHECK_TYPE(PyUnicode_Check(key) && PyUnicode_Check(value), "save_file: metadata must be a dict from str to str");
+      EMBER_CHECK_TYPE(PyUnicode_Check(key) && PyUnicode_Check(value),
+                       "save_file: metadata must be a dict from str to str");
       notes.emplace(utf8(key), utf8(value));
     }
     return to_sink(path, [&](io::Sink& sink) { io::write_safetensors(sink, list, notes); });

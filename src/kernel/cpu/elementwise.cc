@@ -205,6 +205,138 @@ void run_piece(TileFn tile, const Loop& loop, const Operand* ops, const void* pa
   }
 }
 
+// ---- transposed operands ----
+// Where one operand runs along another dim than the output does, rows would touch a cache line for each element. Such
+// loops go block by block over both dims, and a transposed block is read along its own lines.
+
+// A block is side x side: as many elements as a tile's buffer holds of this width.
+int64_t block_side(const Operand* ops, int count) {
+  int64_t widest = 1;
+  for (int k = 0; k < count; ++k) widest = std::max({widest, item_size(ops[k].dtype), item_size(ops[k].compute)});
+  return widest <= 4 ? 64 : 32;
+}
+
+// The dim that a transposed operand runs along, or 0.
+size_t transposed_dim(const Loop& loop, const Operand* ops) {
+  for (size_t d = 1; d < loop.sizes.size(); ++d) {
+    for (int k = 0; k < loop.count; ++k) {
+      int64_t size = item_size(ops[k].dtype), inner = std::abs(loop.steps[k][0]);
+      if (loop.steps[k][d] == size && inner > size && loop.sizes[0] >= 8 && loop.sizes[d] >= 8) return d;
+    }
+  }
+  return 0;
+}
+
+struct Block {
+  int64_t offset[kMaxOperands];  // bytes, to its first element
+  int64_t rows, columns;         // along the transposed dim and along the innermost
+};
+
+// Four lines of four elements, transposed in registers.
+void transpose_4x4(const char* from, int64_t from_step, uint32_t* to, int64_t to_step) {
+  typedef uint32_t V __attribute__((vector_size(16)));
+  V a, b, c, d;
+  std::memcpy(&a, from, 16), std::memcpy(&b, from + from_step, 16);
+  std::memcpy(&c, from + 2 * from_step, 16), std::memcpy(&d, from + 3 * from_step, 16);
+  V ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab2 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  V cd = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd2 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  V out[4] = {__builtin_shufflevector(ab, cd, 0, 1, 4, 5), __builtin_shufflevector(ab, cd, 2, 3, 6, 7),
+              __builtin_shufflevector(ab2, cd2, 0, 1, 4, 5), __builtin_shufflevector(ab2, cd2, 2, 3, 6, 7)};
+  for (int i = 0; i < 4; ++i) std::memcpy(to + i * to_step, &out[i], 16);
+}
+
+// Elements stand side by side along rows' direction in memory.
+template <class T>
+void gather_block(const char* from, int64_t column_step, const Block& b, char* to) {
+  T* out = reinterpret_cast<T*>(to);
+  int64_t whole = 0;
+  if constexpr (sizeof(T) == 4) {
+    whole = b.columns & ~int64_t{3};
+    for (int64_t c = 0; c < whole; c += 4) {
+      const char* lines = from + c * column_step;
+      int64_t r = 0;
+      for (; r + 4 <= b.rows; r += 4) transpose_4x4(lines + r * 4, column_step, out + r * b.columns + c, b.columns);
+      for (; r < b.rows; ++r) {
+        for (int64_t i = 0; i < 4; ++i) std::memcpy(out + r * b.columns + c + i, lines + i * column_step + r * 4, 4);
+      }
+    }
+  }
+  for (int64_t c = whole; c < b.columns; ++c) {
+    const T* line = reinterpret_cast<const T*>(from + c * column_step);
+    for (int64_t r = 0; r < b.rows; ++r) std::memcpy(out + r * b.columns + c, line + r, sizeof(T));
+  }
+}
+template <class T>
+void scatter_block(const char* from, char* to, int64_t row_step, int64_t column_step, const Block& b) {
+  const T* in = reinterpret_cast<const T*>(from);
+  for (int64_t c = 0; c < b.columns; ++c) {
+    char* line = to + c * column_step;
+    for (int64_t r = 0; r < b.rows; ++r) std::memcpy(line + r * row_step, in + r * b.columns + c, sizeof(T));
+  }
+}
+template <class F>
+void with_width(int64_t size, F&& f) {
+  switch (size) {
+    case 1: return f(uint8_t{});
+    case 2: return f(uint16_t{});
+    case 4: return f(uint32_t{});
+    case 8: return f(uint64_t{});
+    default: return f(Wide{});
+  }
+}
+
+const void* load_block(const Loop& loop, const Operand& o, int k, size_t d, const Block& b, Buffers& buffers) {
+  int64_t size = item_size(o.dtype), row = loop.steps[k][d], column = loop.steps[k][0];
+  bool converts = o.dtype != o.compute;
+  char* to = converts ? buffers.raw : buffers.tile[k];
+  const char* from = o.data + b.offset[k];
+  if (row == size && column != size) with_width(size, [&]<class T>(T) { gather_block<T>(from, column, b, to); });
+  else
+    for (int64_t r = 0; r < b.rows; ++r) gather_row(from + r * row, column, size, to + r * b.columns * size, b.columns);
+  if (converts) converter(o.dtype, o.compute)(buffers.raw, buffers.tile[k], b.rows * b.columns);
+  return buffers.tile[k];
+}
+
+void store_block(const Loop& loop, const Operand& o, size_t d, const Block& b, Buffers& buffers) {
+  int64_t size = item_size(o.dtype), row = loop.steps[0][d], column = loop.steps[0][0];
+  const char* from = buffers.tile[0];
+  if (o.dtype != o.compute) {
+    converter(o.compute, o.dtype)(from, buffers.raw, b.rows * b.columns);
+    from = buffers.raw;
+  }
+  char* to = o.data + b.offset[0];
+  if (row == size && column != size) with_width(size, [&]<class T>(T) { scatter_block<T>(from, to, row, column, b); });
+  else
+    for (int64_t r = 0; r < b.rows; ++r)
+      scatter_row(from + r * b.columns * size, to + r * row, column, size, b.columns);
+}
+
+void run_blocks(TileFn tile, const Loop& loop, const Operand* ops, const void* params, size_t d) {
+  const int64_t side = block_side(ops, loop.count);
+  const int64_t across = (loop.sizes[0] + side - 1) / side, down = (loop.sizes[d] + side - 1) / side;
+  int64_t outer = 1;
+  for (size_t i = 1; i < loop.sizes.size(); ++i) outer *= i == d ? 1 : loop.sizes[i];
+  parallel_for(0, outer * down * across, std::max<int64_t>(1, kGrain / (side * side)), [&](int64_t begin, int64_t end) {
+    Buffers buffers;
+    for (int64_t at = begin; at < end; ++at) {
+      int64_t column = at % across * side, rest = at / across, row = rest % down * side;
+      rest /= down;
+      Block b;
+      b.rows = std::min(side, loop.sizes[d] - row), b.columns = std::min(side, loop.sizes[0] - column);
+      for (int k = 0; k < loop.count; ++k) b.offset[k] = column * loop.steps[k][0] + row * loop.steps[k][d];
+      for (size_t i = 1; i < loop.sizes.size(); ++i) {
+        if (i == d) continue;
+        for (int k = 0; k < loop.count; ++k) b.offset[k] += rest % loop.sizes[i] * loop.steps[k][i];
+        rest /= loop.sizes[i];
+      }
+      const void* in[kMaxOperands];
+      for (int k = 1; k < loop.count; ++k) in[k - 1] = load_block(loop, ops[k], k, d, b, buffers);
+      tile(buffers.tile[0], in, params, b.rows * b.columns);
+      store_block(loop, ops[0], d, b, buffers);
+    }
+  });
+}
+
 }  // namespace
 
 Operand operand(const Tensor& x, DimsView sizes, DType compute, Dims& strides) {
@@ -223,6 +355,7 @@ void elementwise(TileFn tile, DimsView sizes, const Operand& out, Span<Operand> 
   ops[0] = out;
   std::copy(in.begin(), in.end(), ops + 1);
   Loop loop = make_loop(sizes, Span<Operand>(ops, in.size() + 1));
+  if (size_t d = transposed_dim(loop, ops); d && n >= kTile) return run_blocks(tile, loop, ops, params, d);
   parallel_for(0, n, kGrain, [&](int64_t begin, int64_t end) { run_piece(tile, loop, ops, params, begin, end); });
 }
 
