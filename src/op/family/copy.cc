@@ -136,9 +136,8 @@ struct ToCopy {
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction;
   static Meta infer(const Tensor& self, OptDType dtype, OptDevice device, std::optional<MemoryFormat> format) {
-    Meta m(self.sizes(), dtype.value_or(self.dtype()), device.value_or(self.device()));
-    if (format || !self.is_contiguous()) m.strides = preserved_strides(self, format);
-    return m;
+    return Meta(self.sizes(), preserved_strides(self, format), dtype.value_or(self.dtype()),
+                device.value_or(self.device()));
   }
   static void cpu(Out y, const Tensor& self, OptDType, OptDevice, std::optional<MemoryFormat>) {
     check_has_data(self);

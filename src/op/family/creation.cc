@@ -40,7 +40,9 @@ Meta like_meta(const Tensor& self, OptDType dtype, OptDevice device, std::option
   switch (format.value_or(MemoryFormat::kPreserve)) {
     case MemoryFormat::kContiguous: break;
     case MemoryFormat::kPreserve:
-      if (!self.is_contiguous()) m.strides = dense_strides_like(self.sizes(), self.strides());
+      m.strides = is_non_overlapping_and_dense(self.sizes(), self.strides())
+                      ? self.strides()
+                      : dense_strides_like(self.sizes(), self.strides());
       break;
     default: m.strides = strides_of(*format, self.sizes());
   }
@@ -356,9 +358,7 @@ struct Triangle {
   static constexpr auto forms = form::kAll;
   static Meta check(std::string_view op, const Tensor& self) {
     EMBER_CHECK(self.dim() >= 2, op, ": input tensor must have at least 2 dimensions");
-    Meta m(self.sizes(), self);
-    if (!self.is_contiguous()) m.strides = dense_strides_like(self.sizes(), self.strides());
-    return m;
+    return Meta(self.sizes(), self);
   }
   static void keep(const Tensor& y, const Tensor& self, int64_t diagonal, bool upper) {
     if (!y.is(self)) cpu::copy(y, self);

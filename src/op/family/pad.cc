@@ -66,8 +66,10 @@ struct ConstantPad {
 
 enum class Mode { kReflect, kReplicate, kCircular };
 
-// One dim padded by joining its ends' elements to it.
-Tensor pad_dim(const Tensor& x, int64_t d, int64_t before, int64_t behind, Mode mode) {
+// One dim padded by joining its ends' elements to it. Negative pads crop: before circular ends are taken, after others.
+Tensor pad_dim(const Tensor& self, int64_t d, int64_t before, int64_t behind, Mode mode) {
+  Tensor kept = slice(self, d, std::max<int64_t>(-before, 0), self.size(d) - std::max<int64_t>(-behind, 0));
+  Tensor x = mode == Mode::kCircular ? kept : self;
   int64_t n = x.size(d);
   Tensors parts;
   auto ends = [&](int64_t count, bool front) {
@@ -75,7 +77,9 @@ Tensor pad_dim(const Tensor& x, int64_t d, int64_t before, int64_t behind, Mode 
     if (mode == Mode::kReflect) {
       EMBER_CHECK(count < n, "Argument #4: Padding size should be less than the corresponding input dimension, but got: "
                   "padding (", before, ", ", behind, ") at dimension ", d, " of input ", x.sizes());
-      parts.push_back(front ? slice(x, d, count, 0, -1) : slice(x, d, n - 2, n - 2 - count < 0 ? OptInt() : n - 2 - count, -1));
+      OptInt stop;
+      if (n - 2 - count >= 0) stop = n - 2 - count;
+      parts.push_back(front ? slice(x, d, count, 0, -1) : slice(x, d, n - 2, stop, -1));
     } else if (mode == Mode::kReplicate) {
       EMBER_CHECK(n > 0, "Expected a non-empty dimension ", d, " to replicate, but got input ", x.sizes());
       Dims sizes = x.sizes();
@@ -86,9 +90,8 @@ Tensor pad_dim(const Tensor& x, int64_t d, int64_t before, int64_t behind, Mode 
       parts.push_back(front ? slice(x, d, n - count, n) : slice(x, d, 0, count));
     }
   };
-  // What a negative pad crops is cut off after the ends were taken.
   ends(before, true);
-  parts.push_back(slice(x, d, std::max<int64_t>(-before, 0), n - std::max<int64_t>(-behind, 0)));
+  parts.push_back(kept);
   ends(behind, false);
   return parts.size() == 1 ? parts[0] : cat(parts, d);
 }
