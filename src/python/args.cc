@@ -287,7 +287,8 @@ Signature::Signature(const Op& op) : op(&op) {
                                                  "greater", "greater_equal", "less", "less_equal", "xlogy", "copysign"};
   numbers |= tensors > 1 && std::ranges::count(kBinary, op.name()) > 0;
   for (size_t i = 0; numbers && i < schema.args.size(); ++i) {
-    if (schema.args[i].type == Type::kTensor && !schema.args[i].written) number_ok |= uint64_t{1} << i;
+    const Arg& a = schema.args[i];
+    if (a.type == Type::kTensor && !a.written && a.name != "condition" && a.name != "mask") number_ok |= uint64_t{1} << i;
   }
 }
 

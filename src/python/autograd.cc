@@ -236,6 +236,8 @@ PyObject* py_requires_grad_(PyObject* self, PyObject* args, PyObject* kwargs) {
     static const char* names[] = {"requires_grad", nullptr};
     int on = 1;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|p:requires_grad_", const_cast<char**>(names), &on)) return nullptr;
+    EMBER_CHECK(!on || is_differentiable(unwrap(self).dtype()),
+                "only Tensors of floating point dtype can require gradients");
     requires_grad_(unwrap(self), on != 0);
     return Py_NewRef(self);
   });

@@ -203,6 +203,8 @@ bool read_options(PyObject* dtype, PyObject* device, int requires_grad, const ch
   return true;
 }
 PyObject* finish(Tensor t, bool requires_grad) {
+  EMBER_CHECK(!requires_grad || is_differentiable(t.dtype()),
+              "Only Tensors of floating point and complex dtype can require gradients");
   if (requires_grad) t.set_requires_grad(true);
   return wrap(std::move(t));
 }

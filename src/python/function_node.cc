@@ -223,6 +223,7 @@ Ref attach_outputs(ContextObject* c, const Ptr<FunctionNode>& node, PyObject* ra
       PyTuple_SET_ITEM(out.get(), i, passed_through ? wrap(detach(t)) : Py_NewRef(o));
     } else if (dirty) {
       rebase_history(t, node);
+      track(o);
       PyTuple_SET_ITEM(out.get(), i, Py_NewRef(o));
     } else {
       Tensor result = t;
@@ -232,7 +233,9 @@ Ref attach_outputs(ContextObject* c, const Ptr<FunctionNode>& node, PyObject* ra
         result->view_base = nullptr;
       }
       set_history(result, node, static_cast<uint32_t>(i));
-      PyTuple_SET_ITEM(out.get(), i, wrap(std::move(result)));
+      PyObject* wrapped = wrap(std::move(result));
+      track(wrapped);  // the context may lead back here
+      PyTuple_SET_ITEM(out.get(), i, wrapped);
     }
   }
   return out;

@@ -39,6 +39,8 @@ PyObject* none(PyObject*) { Py_RETURN_NONE; }
 PyObject* requires_grad(PyObject* o) { return PyBool_FromLong(tensor_of(o).requires_grad()); }
 int set_requires(PyObject* o, PyObject* value) {
   EMBER_CHECK(value && PyBool_Check(value), "requires_grad must be a bool");
+  EMBER_CHECK(value == Py_False || is_differentiable(tensor_of(o).dtype()),
+              "only Tensors of floating point dtype can require gradients");
   tensor_of(o).set_requires_grad(value == Py_True);
   return 0;
 }
@@ -115,7 +117,9 @@ int set_gradient(PyObject* o, PyObject* value) {
               "' to a tensor with grad_dtype '", x.dtype(), "'. The gradient must match the tensor's grad_dtype.");
   EMBER_CHECK(g.device().type == x.device().type, "attempting to assign a gradient located on device with index ",
               g.device(), " to a tensor on ", x.device());
-  EMBER_CHECK(DimsView(g.sizes()) == DimsView(x.sizes()), "assigned grad has data of a different size");
+  EMBER_CHECK(DimsView(g.sizes()) == DimsView(x.sizes()), "attempting to assign a gradient of size '",
+              DimsView(g.sizes()), "' to a tensor of size '", DimsView(x.sizes()),
+              "'. Please ensure that the gradient and the tensor are the same size");
   x.set_grad(g);
   return 0;
 }

@@ -13,6 +13,10 @@ namespace ember::python {
 
 PyTypeObject* tensor_type;
 
+void track(PyObject* o) {
+  if (!PyObject_GC_IsTracked(o)) PyObject_GC_Track(o);
+}
+
 namespace {
 
 constexpr size_t kMaxFree = 128;
@@ -30,10 +34,6 @@ PyObject* allocate(PyTypeObject* type) {
   PyObject* o = type->tp_alloc(type, 0);  // zeroed and tracked
   if (o && type == tensor_type) PyObject_GC_UnTrack(o);
   return o;
-}
-
-void track(PyObject* o) {
-  if (!PyObject_GC_IsTracked(o)) PyObject_GC_Track(o);
 }
 
 // Can the impl outlive this object without the object being missed?

@@ -30,6 +30,8 @@ inline const Tensor& unwrap(PyObject* o) {
   static_assert(sizeof(Tensor) == sizeof(TensorImpl*));
   return reinterpret_cast<const Tensor&>(reinterpret_cast<TensorObject*>(o)->impl);
 }
+// Shows the object to the garbage collector: it may be part of a cycle from now on.
+void track(PyObject* tensor);
 // The hooks of a tensor, created on demand; borrowed.
 PyObject* hooks_of(PyObject* tensor);
 

@@ -228,9 +228,8 @@ PyObject* size_numel(PyObject* self, PyObject*) {
   return guard([&] { return PyLong_FromLongLong(count(to_dims(self))); });
 }
 PyObject* size_reduce(PyObject* self, PyObject*) {
-  Ref plain(PySequence_Tuple(self));
   Ref list(PySequence_List(self));
-  return list ? Py_BuildValue("O((O))", size_type, PyList_AsTuple(list.get())) : nullptr;
+  return list ? Py_BuildValue("O(N)", size_type, PyList_AsTuple(list.get())) : nullptr;
 }
 PyMethodDef size_methods[] = {{"numel", size_numel, METH_NOARGS, "The product of the sizes."},
                               {"__reduce__", size_reduce, METH_NOARGS, nullptr},

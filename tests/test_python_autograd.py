@@ -1,0 +1,416 @@
+"""Autograd from Python against PyTorch: the same program run by both must give the same numbers and errors."""
+
+import ember
+import pytest
+import torch
+
+
+def both(program):
+    ours, theirs = program(ember), program(torch)
+    assert ours == theirs
+    return ours
+
+
+def leaf(l, *values):
+    return l.tensor(list(values), dtype=l.float64, requires_grad=True)
+
+
+def test_backward_and_accumulation():
+    def program(l):
+        x = leaf(l, 1, 2, 3)
+        (x * x).sum().backward()
+        first = x.grad.tolist()
+        (x * 2).sum().backward()
+        return first, x.grad.tolist(), x.is_leaf, (x * 2).is_leaf, (x * 2).requires_grad
+
+    both(program)
+
+
+def test_grad():
+    def program(l):
+        x, y = leaf(l, 1, 2), leaf(l, 3, 4)
+        out = [g.tolist() for g in l.autograd.grad((x * y).sum(), (x, y))]
+        out.append([g if g is None else g.tolist() for g in l.autograd.grad(x.sum(), (x, y), allow_unused=True)])
+        out.append([g.tolist() for g in l.autograd.grad(x * y, x, grad_outputs=l.tensor([1.0, 10.0], dtype=l.float64))])
+        out.append([g.tolist() for g in l.autograd.grad(x.sum(), (x, y), materialize_grads=True)])
+        (g,) = l.autograd.grad((x**3).sum(), x, create_graph=True)
+        out.append(l.autograd.grad(g.sum(), x)[0].tolist())
+        batched = l.autograd.grad(x * y, x, l.eye(2, dtype=l.float64), is_grads_batched=True)
+        out.append(batched[0].tolist())
+        return out
+
+    both(program)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda l: leaf(l, 1, 2).backward(),
+        lambda l: (leaf(l, 1, 2) * 2).backward(),
+        lambda l: l.ones(1).backward(),
+        lambda l: l.autograd.grad(leaf(l, 1).sum(), leaf(l, 1)),
+        lambda l: leaf(l, 1).add_(1),
+        lambda l: (leaf(l, 1, 2) * 2).backward(l.ones(3, dtype=l.float64)),
+        lambda l: setattr(leaf(l, 1), "grad", l.ones(2, dtype=l.float64)),
+        lambda l: l.ones(1, dtype=l.int64).requires_grad_(),
+        lambda l: (leaf(l, 1) * 2).requires_grad_(False),
+        lambda l: l.ones(1).register_hook(print),
+        lambda l: l.tensor([1], requires_grad=True),
+    ],
+)
+def test_errors(program):
+    with pytest.raises(Exception) as theirs:
+        program(torch)
+    with pytest.raises(type(theirs.value)) as ours:
+        program(ember)
+    assert str(ours.value).split(".")[0][:60] == str(theirs.value).split(".")[0][:60]
+
+
+def test_backward_twice_and_versions():
+    for l in (ember, torch):
+        x = leaf(l, 1, 2)
+        y = (x * x).sum()
+        y.backward()
+        with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+            y.backward()
+        z = x.exp()
+        w = z * z
+        z.add_(1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            w.sum().backward()
+        y = (x * x).sum()
+        y.backward(retain_graph=True)
+        y.backward()
+
+
+def test_modes():
+    def program(l):
+        x = leaf(l, 1.0)
+        out = []
+        with l.no_grad():
+            out += [(x * 2).requires_grad, l.is_grad_enabled()]
+            with l.enable_grad():
+                out.append((x * 2).requires_grad)
+            out.append(l.is_grad_enabled())
+        out.append(l.is_grad_enabled())
+
+        @l.no_grad()
+        def f():
+            return (x * 2).requires_grad
+
+        @l.no_grad
+        def g():
+            """doc"""
+            return (x * 2).requires_grad
+
+        @l.no_grad()
+        def steps():
+            yield l.is_grad_enabled()
+            yield l.is_grad_enabled()
+
+        out += [f(), g(), g.__name__, g.__doc__]
+        s = steps()
+        out += [next(s), l.is_grad_enabled(), next(s), l.is_grad_enabled()]
+        l.set_grad_enabled(False)
+        out.append(l.is_grad_enabled())
+        l.set_grad_enabled(True)
+        with l.set_grad_enabled(False):
+            out.append(l.is_grad_enabled())
+        out.append(l.is_grad_enabled())
+        with l.inference_mode():
+            out += [l.is_inference_mode_enabled(), (x * 2).requires_grad]
+        out += [l.is_inference_mode_enabled(), l.is_grad_enabled()]
+        try:
+            with l.no_grad():
+                raise ValueError
+        except ValueError:
+            out.append(l.is_grad_enabled())
+        return out
+
+    both(program)
+
+
+def test_one_mode_can_be_entered_inside_itself():
+    mode = ember.no_grad()
+    with mode, mode:
+        assert not ember.is_grad_enabled()
+    assert ember.is_grad_enabled()
+
+
+def test_hooks():
+    def program(l):
+        out = []
+        x = leaf(l, 1, 2)
+        h = x.register_hook(lambda g: g * 10)
+        y = x * 3
+        y.register_hook(lambda g: out.append(g.tolist()))
+        y.retain_grad()
+        y.sum().backward()
+        out += [x.grad.tolist(), y.grad.tolist(), y.retains_grad, x.retains_grad]
+        h.remove()
+        (x * 3).sum().backward()
+        out.append(x.grad.tolist())
+        handle = x.register_post_accumulate_grad_hook(lambda p: out.append(p.grad.tolist()))
+        x.sum().backward()
+        handle.remove()
+        x.sum().backward()
+        node = (x * 2).grad_fn
+        out.append(node.name())
+        z = x * 2
+        z.grad_fn.register_hook(lambda gi, go: (gi[0] * 5, *gi[1:]))
+        z.grad_fn.register_prehook(lambda go: (go[0] * 2,))
+        x.grad = None
+        z.sum().backward()
+        out += [x.grad.tolist(), z.grad_fn.next_functions[0][0].name().endswith("AccumulateGrad"), z.grad_fn.next_functions[0][0].variable is x]
+        return out
+
+    both(program)
+
+
+def test_hook_errors_come_back():
+    x = leaf(ember, 1.0)
+
+    class Mine(Exception):
+        pass
+
+    def bad(g):
+        raise Mine("from a hook")
+
+    x.register_hook(bad)
+    with pytest.raises(Mine, match="from a hook"):
+        (x * 2).sum().backward()
+
+
+def test_detach_data_views():
+    def program(l):
+        x = leaf(l, 1, 2)
+        d = x.detach()
+        d.fill_(5)
+        out = [x.tolist(), d.requires_grad, d._version, x._version]
+        x.data.fill_(7)
+        out += [x.tolist(), x._version]
+        x.data = l.ones(3, dtype=l.float64)
+        out += [x.tolist()]
+        y = l.zeros(2, 2, dtype=l.float64)
+        v = y[0]
+        v.copy_(leaf(l, 3, 4))
+        out += [y.requires_grad, v._base is y, y.tolist()]
+        z = (leaf(l, 1) * 2).detach_()
+        out += [z.requires_grad, z.is_leaf]
+        return out
+
+    both(program)
+
+
+def functions(l):
+    class Cube(l.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, scale):
+            ctx.save_for_backward(x)
+            ctx.scale = scale
+            return x**3 * scale
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return g * 3 * x**2 * ctx.scale, None
+
+    class Split(l.autograd.Function):
+        @staticmethod
+        def forward(x):
+            return x * 2, x > 1, "text"
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.mark_non_differentiable(output[1])
+            ctx.set_materialize_grads(False)
+
+        @staticmethod
+        def backward(ctx, g, *rest):
+            assert rest == (None, None)
+            return g * 2
+
+    class Double_(l.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            x.mul_(2)
+            ctx.mark_dirty(x)
+            return x
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+    class Same(l.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 100
+
+    class SavesOutput(l.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            y = x.exp()
+            ctx.save_for_backward(y)
+            return y
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.saved_tensors[0]
+
+    return Cube, Split, Double_, Same, SavesOutput
+
+
+def test_functions():
+    def program(l):
+        Cube, Split, Double_, Same, SavesOutput = functions(l)
+        out = []
+        x = leaf(l, 1, 2)
+        y = Cube.apply(x, 2.0)
+        out += [y.grad_fn.name(), y.grad_fn.needs_input_grad, type(y.grad_fn).__name__]
+        y.sum().backward()
+        out.append(x.grad.tolist())
+        (g,) = l.autograd.grad(Cube.apply(x, 1.0).sum(), x, create_graph=True)
+        out.append(l.autograd.grad(g.sum(), x)[0].tolist())
+        a, b, c = Split.apply(x)
+        out += [a.requires_grad, b.requires_grad, c]
+        x.grad = None
+        a.sum().backward()
+        out.append(x.grad.tolist())
+        w = x * 1
+        v = Double_.apply(w)
+        out += [v is w, v.tolist()]
+        x.grad = None
+        v.sum().backward()
+        out.append(x.grad.tolist())
+        s = Same.apply(x)
+        out += [s is x, s.grad_fn.name()]
+        x.grad = None
+        s.sum().backward()
+        out.append(x.grad.tolist())
+        e = SavesOutput.apply(x)
+        (g,) = l.autograd.grad(e.sum(), x, create_graph=True)
+        out.append(l.autograd.grad(g.sum(), x)[0].tolist())
+        with l.no_grad():
+            out.append(Cube.apply(x, 1.0).requires_grad)
+        return out
+
+    both(program)
+
+
+def test_function_errors():
+    for l in (ember, torch):
+
+        class Wrong(l.autograd.Function):
+            @staticmethod
+            def forward(ctx, x, y):
+                return x + y
+
+            @staticmethod
+            def backward(ctx, g):
+                return g
+
+        with pytest.raises(RuntimeError, match="incorrect number of gradients \\(expected 2, got 1\\)"):
+            Wrong.apply(leaf(l, 1), leaf(l, 1)).backward()
+
+        class Once(l.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x)
+                return x * x
+
+            @staticmethod
+            @l.autograd.function.once_differentiable
+            def backward(ctx, g):
+                return 2 * g * ctx.saved_tensors[0]
+
+        x, seed = leaf(l, 3.0), leaf(l, 1.0)
+        (g,) = l.autograd.grad(Once.apply(x), x, seed, create_graph=True)
+        with pytest.raises(RuntimeError, match="once_differentiable"):
+            g.sum().backward()
+
+
+def test_gradcheck():
+    x = ember.randn(3, 2, dtype=ember.float64, requires_grad=True)
+    y = ember.randn(2, dtype=ember.float64, requires_grad=True)
+    assert ember.autograd.gradcheck(lambda a, b: (a * b).sin(), (x, y))
+    assert ember.autograd.gradgradcheck(lambda a, b: (a * b).exp(), (x, y))
+
+    class Wrong(ember.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 3
+
+    with pytest.raises(RuntimeError, match="Jacobian mismatch"):
+        ember.autograd.gradcheck(Wrong.apply, (x,))
+    assert not ember.autograd.gradcheck(Wrong.apply, (x,), raise_exception=False)
+
+
+def test_functional():
+    def program(l):
+        F = l.autograd.functional
+        x, v = l.tensor([1.0, 2.0], dtype=l.float64), l.tensor([1.0, 10.0], dtype=l.float64)
+        f = lambda a: (a**3).sum()  # noqa: E731
+        return [
+            F.jacobian(lambda a: a * a, x).tolist(),
+            [b.tolist() for b in F.jacobian(lambda a, b: a * b, (x, v))],
+            F.hessian(f, x).tolist(),
+            [o.tolist() for o in F.vjp(lambda a: a * a, x, v)],
+            [o.tolist() for o in F.jvp(lambda a: a * a, x, v)],
+            [o.tolist() for o in F.vhp(f, x, v)],
+            [o.tolist() for o in F.hvp(f, x, v)],
+        ]
+
+    both(program)
+
+
+def test_saved_tensors_hooks():
+    def program(l):
+        out = []
+        x = leaf(l, 2, 3)
+        with l.autograd.graph.saved_tensors_hooks(lambda t: (out.append("pack"), t.tolist())[1], lambda p: l.tensor(p, dtype=l.float64)):
+            y = x.exp()
+        y.sum().backward()
+        return x.grad.tolist(), len(out)
+
+    both(program)
+
+
+def test_anomaly():
+    x = leaf(ember, -1.0)
+    with ember.autograd.detect_anomaly(), pytest.warns(UserWarning, match="Error detected in SqrtBackward0"):
+        with pytest.raises(RuntimeError, match="returned nan values"):
+            (x.sqrt()).sum().backward()
+    assert ember._C._anomaly() == (False, True)
+
+
+def test_deep_graph():
+    x = ember.ones(1, requires_grad=True)
+    y = x
+    for _ in range(100_000):
+        y = y + 1
+    y.backward()
+    assert x.grad.item() == 1
+    del y
+
+
+def test_threads_backward():
+    import threading
+
+    x = ember.ones(100, requires_grad=True)
+
+    def work():
+        for _ in range(50):
+            (x * 2).sum().backward()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert x.grad.tolist() == [400.0] * 100
