@@ -314,3 +314,17 @@ def test_ops_know_their_names():
     assert ember.add.__name__ == "add" and "alpha" in ember.add.schemas[0]
     assert ember.Tensor.add.__name__ == "add" and ember.add.__doc__
     assert "function add" in repr(ember.add) and "method 'add'" in repr(ember.Tensor.add)
+
+
+def test_default_device():
+    for library in (ember, torch):
+        with library.device("meta"):
+            assert library.zeros(2).is_meta and library.tensor([1.0]).is_meta and library.get_default_device().type == "meta"
+            assert not library.zeros(2, device="cpu").is_meta
+        assert not library.zeros(2).is_meta
+        library.set_default_device("meta")
+        try:
+            assert library.randn(2).is_meta
+        finally:
+            library.set_default_device(None)
+        assert library.get_default_device().type == "cpu"

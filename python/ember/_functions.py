@@ -18,7 +18,6 @@ __all__ = [
     "compiled_with_cxx11_abi",
     "einsum",
     "frombuffer",
-    "get_default_device",
     "get_deterministic_debug_mode",
     "get_float32_matmul_precision",
     "get_num_interop_threads",
@@ -34,7 +33,6 @@ __all__ = [
     "meshgrid",
     "numel",
     "set_default_dtype",
-    "set_default_device",
     "set_default_tensor_type",
     "set_flush_denormal",
     "set_float32_matmul_precision",
@@ -129,17 +127,6 @@ def set_default_tensor_type(t):
     if name not in _LEGACY:
         raise TypeError(f"invalid type object: {t!r} is no tensor type")
     _C.set_default_dtype(_LEGACY[name])
-
-
-def get_default_device():
-    """Where factories make tensors."""
-    return _C.device("cpu")
-
-
-def set_default_device(device):
-    """Only the CPU can be the default in this build; RuntimeError for another device."""
-    if device is not None and _C.device(device).type != "cpu":
-        raise RuntimeError(f"set_default_device: device {device} is not available in this build")
 
 
 def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):

@@ -250,6 +250,8 @@ bool parse_into(const Signature& s, const PyArgs& call, bool allow_out, Parsed& 
       if (!convert_varargs(call, first, out)) return false;
     } else if (bound[i]) {
       if (!convert(args[i], bound[i], s.number_ok >> i & 1, out)) return false;
+    } else if (static_cast<int>(i) == s.device) {
+      out.push(Value(default_device()));
     } else if (args[i].has_default || args[i].optional) {
       out.push(Value::borrow(args[i].fallback));
     } else {
@@ -275,6 +277,7 @@ Signature::Signature(const Op& op) : op(&op) {
     dtype |= a.name == "dtype", device |= a.name == "device";
   }
   factory = dtype && device;
+  if (factory && tensors == 0) this->device = schema.find("device");
   // A number may stand for a tensor where tensors of any shape meet; an op on one tensor wants a tensor.
   static constexpr std::string_view kAlso[] = {"where", "lerp", "isin", "bucketize", "searchsorted", "masked_fill",
                                                "result_type", "float_power", "index_put", "fill", "copy"};

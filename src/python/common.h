@@ -6,6 +6,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -116,6 +117,7 @@ bool accepts_device(PyObject* o);
 Layout to_layout(PyObject* o);
 MemoryFormat to_memory_format(PyObject* o);
 extern PyTypeObject* size_type;
+std::optional<Device> default_device();  // of this thread, when a program has set one: factories make tensors there
 void init_types(PyObject* module);
 
 // ---- numbers (types.cc) ----

@@ -225,7 +225,7 @@ PyObject* py_tensor(PyObject*, PyObject* args, PyObject* kwargs) {
                          "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
                          1));
     }
-    return finish(tensor_from_data(data, o.dtype, o.device.value_or(is_tensor(data) ? unwrap(data).device() : kCpu)),
+    return finish(tensor_from_data(data, o.dtype, o.device.value_or(is_tensor(data) ? unwrap(data).device() : default_device().value_or(kCpu))),
                   o.requires_grad);
   });
 }
@@ -346,7 +346,7 @@ Tensor tensor_from_data(PyObject* data, std::optional<DType> dtype, Device devic
 Tensor tensor_sharing_data(PyObject* data, std::optional<DType> dtype, std::optional<Device> device) {
   if (device) check_device("as_tensor", *device);
   bool array = !is_tensor(data) && (is_numpy_array(data) || has_array_interface(data));
-  if (!array && !is_tensor(data)) return tensor_from_data(data, dtype, device.value_or(kCpu));
+  if (!array && !is_tensor(data)) return tensor_from_data(data, dtype, device.value_or(default_device().value_or(kCpu)));
   Tensor t = array ? share_array(data) : unwrap(data);
   if (dtype && *dtype != t.dtype()) t = t.to(*dtype);
   return device && device->type != t.device().type ? on_device(t, *device) : t;

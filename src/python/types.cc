@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "python/common.h"
 
@@ -149,13 +150,32 @@ PyObject* device_reduce(PyObject* self, PyObject*) {
   if (d.index < 0) return Py_BuildValue("O(s)", device_type, name(d.type).data());
   return Py_BuildValue("O(si)", device_type, name(d.type).data(), d.index);
 }
-// `with device("cpu"):` makes it the default of factories; python/ember keeps the stack (ember._default_device).
-PyObject* call_device_module(const char* function, PyObject* self) {
-  Ref module(PyImport_ImportModule("ember._default_device"));
-  return module ? PyObject_CallMethod(module.get(), function, "O", self) : nullptr;
+// `with device("meta"):` and set_default_device(): a stack a thread, the last one counts.
+thread_local std::vector<Device> default_devices;
+PyObject* device_enter(PyObject* self, PyObject*) {
+  default_devices.push_back(device_of(self));
+  return Py_NewRef(self);
 }
-PyObject* device_enter(PyObject* self, PyObject*) { return call_device_module("_enter", self); }
-PyObject* device_exit(PyObject* self, PyObject*) { return call_device_module("_exit", self); }
+PyObject* device_exit(PyObject*, PyObject*) {
+  if (!default_devices.empty()) default_devices.pop_back();
+  Py_RETURN_NONE;
+}
+PyObject* set_default_device(PyObject*, PyObject* o) {
+  return guard([&]() -> PyObject* {
+    EMBER_CHECK_TYPE(o == Py_None || accepts_device(o), "set_default_device(): argument 'device' must be torch.device, not ",
+                     type_name(o));
+    default_devices.clear();
+    if (o != Py_None) default_devices.push_back(to_device(o));
+    Py_RETURN_NONE;
+  });
+}
+PyObject* get_default_device(PyObject*, PyObject*) {
+  return guard([] { return wrap(default_device().value_or(kCpu)); });
+}
+PyMethodDef default_device_functions[] = {
+    {"set_default_device", set_default_device, METH_O, "Where factories of this thread make tensors from now on; None: the CPU."},
+    {"get_default_device", get_default_device, METH_NOARGS, "Where factories make tensors."},
+    {}};
 PyGetSetDef device_getset[] = {{"type", device_get_type, nullptr, nullptr, nullptr},
                                {"index", device_get_index, nullptr, nullptr, nullptr},
                                {}};
@@ -375,6 +395,10 @@ PyObject* wrap(const Scalar& s) {
   }
 }
 
+std::optional<Device> default_device() {
+  return default_devices.empty() ? std::nullopt : std::optional(default_devices.back());
+}
+
 bool is_dtype(PyObject* o) { return Py_TYPE(o) == dtype_type; }
 bool is_device(PyObject* o) { return Py_TYPE(o) == device_type; }
 bool is_layout(PyObject* o) { return Py_TYPE(o) == layout_type; }
@@ -480,6 +504,7 @@ Dims to_dims(PyObject* o) {
 void add_functions(PyObject* module, PyMethodDef* methods) { check(PyModule_AddFunctions(module, methods)); }
 
 void init_types(PyObject* module) {
+  add_functions(module, default_device_functions);
   auto add = [&](const char* name, PyTypeObject* type) {
     check(PyModule_AddObjectRef(module, name, reinterpret_cast<PyObject*>(type)));
     return type;

@@ -244,8 +244,8 @@ std::vector<Tensor> walk(Span<Tensor> roots, Span<Tensor> grads, Span<Tensor> in
   }
   for (size_t i = 0; i < out.size(); ++i) {
     EMBER_CHECK(out[i].defined() || allow_unused,
-                "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True "
-                "if this is the desired behavior.");
+                "The differentiated Tensor at index ", static_cast<int64_t>(i),
+                " appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.");
   }
   return out;
 }
