@@ -93,7 +93,7 @@ def test_set_number_and_tensor(key):
         assert x.tolist() == t.tolist()
     x, t, _ = both((3, 4, 5))
     part = t[convert(key, torch)]
-    values = np.random.RandomState(0).rand(*part.shape).astype("float32")
+    values = np.asarray(np.random.RandomState(0).rand(*part.shape), dtype="float32")
     x[convert(key, ember)] = ember.from_numpy(values)
     t[convert(key, torch)] = torch.from_numpy(values)
     assert x.tolist() == t.tolist()
@@ -212,7 +212,7 @@ def test_errors_are_pytorchs(key):
         t[convert(key, torch)]
     with pytest.raises(type(theirs.value)) as ours:
         x[convert(key, ember)]
-    if key not in ("a", 1.5) and not isinstance(key, str | float):
+    if not isinstance(key, (str, float)):
         assert str(ours.value).split("\n")[0] == str(theirs.value).split("\n")[0]
 
 
