@@ -179,12 +179,12 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
     """
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
-    noise = -ember.empty_like(logits, memory_format=ember.legacy_contiguous_format).exponential_().log()
+    noise = -ember.empty_like(logits, memory_format=ember.contiguous_format).exponential_().log()
     soft = ((logits + noise) / tau).softmax(dim)
     if not hard:
         return soft
     index = soft.max(dim, keepdim=True)[1]
-    one_hot = ember.zeros_like(logits, memory_format=ember.legacy_contiguous_format).scatter_(dim, index, 1.0)
+    one_hot = ember.zeros_like(logits, memory_format=ember.contiguous_format).scatter_(dim, index, 1.0)
     return one_hot - soft.detach() + soft
 
 

@@ -13,6 +13,7 @@ def op(name):
         raise NotImplementedError(f"{name}: this build of Ember has no such op")
 
     missing.__name__ = name
+    missing.__doc__ = f"`{name}` is not in this build's table of ops; a call raises NotImplementedError."
     return missing
 
 

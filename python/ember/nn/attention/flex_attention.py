@@ -96,7 +96,7 @@ def create_mask(mod_fn, B, H, Q_LEN, KV_LEN, device=None):
     index = _indices(sizes, device)
     if len(positional) == 5:
         scores = mod_fn(ember.zeros(sizes, device=device), *index)
-        return ember.where(ember.isneginf(scores), False, True)
+        return scores != float("-inf")
     return mod_fn(*index).expand(sizes)
 
 
@@ -326,7 +326,7 @@ def flex_attention(
     if block_mask is not None:
         scores = scores.masked_fill(~block_mask.mask_mod(*index), float("-inf"))
     largest = scores.amax(-1)
-    seen = ~ember.isneginf(largest)
+    seen = largest != float("-inf")
     weights = ember.softmax(scores.masked_fill(~seen.unsqueeze(-1), 0.0), dim=-1) * seen.unsqueeze(-1)
     output = weights.to(query.dtype) @ value
     if not return_lse and return_aux is None:

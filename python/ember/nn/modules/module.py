@@ -302,7 +302,7 @@ class Module(HookMixin, StateMixin, TraverseMixin, _C.ModuleBase):
                 continue
             with ember.no_grad():
                 new = fn(param)
-            same = ember._has_compatible_shallow_copy_type(param, new)
+            same = _fits(param, new)
             grad = param.grad
             if same:
                 param.data = new
@@ -311,7 +311,7 @@ class Module(HookMixin, StateMixin, TraverseMixin, _C.ModuleBase):
             if grad is not None:
                 with ember.no_grad():
                     new_grad = fn(grad)
-                if same and ember._has_compatible_shallow_copy_type(grad, new_grad):
+                if same and _fits(grad, new_grad):
                     grad.data = new_grad
                 else:
                     param.grad = new_grad.requires_grad_(grad.requires_grad)
@@ -458,6 +458,11 @@ class Module(HookMixin, StateMixin, TraverseMixin, _C.ModuleBase):
             return f"{self._get_name()}({lines[0]})"
         body = "\n  ".join(lines + children)
         return f"{self._get_name()}(\n  {body}\n)" if body else f"{self._get_name()}()"
+
+
+def _fits(tensor, new):
+    """Can `tensor`, the object, take over the data of `new`?"""
+    return tensor.layout == new.layout and tensor.is_meta == new.is_meta
 
 
 def _parse_to(*args, **kwargs):
