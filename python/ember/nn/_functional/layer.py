@@ -120,8 +120,7 @@ def embedding_bag(
         )
     if max_norm is not None:
         _no_grad_embedding_renorm_(weight, input, max_norm, norm_type)
-    if padding_idx is not None:
-        padding_idx = _check_padding_idx(padding_idx, weight)
+    optional = () if padding_idx is None else (_check_padding_idx(padding_idx, weight),)
     return _embedding_bag(
         weight,
         input,
@@ -131,7 +130,7 @@ def embedding_bag(
         sparse,
         per_sample_weights,
         include_last_offset,
-        padding_idx,
+        *optional,
     )[0]
 
 
