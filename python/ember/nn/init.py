@@ -7,6 +7,8 @@ that the same seed gives the same weights. Modules look these names up at the ti
 import math
 import warnings
 
+import numpy as np
+
 import ember
 
 __all__ = [
@@ -304,11 +306,12 @@ def orthogonal_(tensor, gain=1, generator=None):
         return tensor
     rows = tensor.size(0)
     cols = tensor.numel() // rows
-    flat = tensor.new_empty((rows, cols)).normal_(0, 1, generator=generator)
     with ember.no_grad():
-        q, r = ember.linalg.qr(flat.t() if rows < cols else flat)
-        q = q * ember.diag(r, 0).sign()  # the sign of R's diagonal is the factorization's choice: take it out
-        tensor.view_as(q.t() if rows < cols else q).copy_(q.t() if rows < cols else q)
+        flat = tensor.new_empty((rows, cols)).normal_(0, 1, generator=generator)
+        # LAPACK's factorization, which NumPy brings; the signs of R's diagonal are its choice, so they are taken out.
+        q, r = np.linalg.qr(flat.T.numpy() if rows < cols else flat.numpy())
+        q *= np.sign(np.diagonal(r))
+        tensor.copy_(ember.from_numpy(np.ascontiguousarray(q.T if rows < cols else q)).reshape(tensor.shape))
         tensor.mul_(gain)
     return tensor
 

@@ -1,0 +1,58 @@
+"""ember.linalg: the ops of the table whose names begin with `linalg_`, under PyTorch's short names."""
+
+import ember
+from ember import _C
+
+_PREFIX = "linalg_"
+
+
+def __getattr__(name):
+    op = None if name.startswith("__") else getattr(_C.ops, _PREFIX + name, None)
+    if op is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = op
+    return op
+
+
+def __dir__():
+    return sorted({*globals(), *(name[len(_PREFIX) :] for name in vars(_C.ops) if name.startswith(_PREFIX))})
+
+
+def norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None):
+    """The vector norm of all of `A` or along `dim`; of a matrix (two dims) the Frobenius norm, or `matrix_norm`.
+
+    >>> ember.linalg.norm(ember.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
+    dims = 1 if isinstance(dim, int) else len(dim) if dim is not None else 1 if ord is None else A.dim()
+    if ord is None or (dims == 1 and not isinstance(ord, str)):
+        result = _C.ops.linalg_vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
+    elif ord == "fro":
+        result = _C.ops.linalg_vector_norm(A, 2, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
+    else:
+        result = __getattr__("matrix_norm")(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
+    return result if out is None else out.copy_(result)
+
+
+def matmul(input, other, *, out=None):
+    """The matrix product; the same as `ember.matmul`.
+
+    >>> ember.linalg.matmul(ember.ones(2, 3), ember.ones(3, 1)).shape
+    ember.Size([2, 1])
+    """
+    return ember.matmul(input, other) if out is None else ember.matmul(input, other, out=out)
+
+
+def diagonal(A, *, offset=0, dim1=-2, dim2=-1):
+    """The diagonals of the matrices in the last two dims, as a view."""
+    return ember.diagonal(A, offset=offset, dim1=dim1, dim2=dim2)
+
+
+def vecdot(x, y, *, dim=-1, out=None):
+    """The sum of conj(x) * y along `dim`.
+
+    >>> ember.linalg.vecdot(ember.ones(2, 3), ember.ones(2, 3))
+    tensor([3., 3.])
+    """
+    result = ((x.conj() if x.is_complex() else x) * y).sum(dim)
+    return result if out is None else out.copy_(result)
