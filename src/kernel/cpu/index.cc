@@ -234,14 +234,14 @@ void Picked::put(const Tensor& values, Combine combine, const Scalar& scale) con
         for (int64_t p = 0; p < positions_; ++p) {
           T* to = x + x_before[b] + offsets_[p];
           const T* from = v + v_before[b] + v_at[p];
-          for (int64_t k = k0; k < k1; ++k) {
-            T& place = to[block ? k : x_after[k]];
-            T value = from[block ? k : v_after[k]];
+          const auto place = [&](T& at, T value) __attribute__((always_inline)) {
             if constexpr (c() == Combine::kAdd && !std::is_same_v<T, bool>) {
               if (scaled) value = narrow<T>(widen(value) * widen(factor));
             }
-            place = combine_as<c()>(place, value);
-          }
+            at = combine_as<c()>(at, value);
+          };
+          if (block) for (int64_t k = k0; k < k1; ++k) place(to[k], from[k]);
+          else for (int64_t k = k0; k < k1; ++k) place(to[x_after[k]], from[v_after[k]]);
         }
       }
     });
@@ -392,7 +392,7 @@ int64_t count_true(const Tensor& mask) { return TruePlaces(mask).total; }
 Tensor nonzero(const Tensor& x) {
   const TruePlaces places(x);
   const int64_t rank = x.dim();
-  const int64_t strides[2] = {1, std::max<int64_t>(1, places.total)}, sizes[2] = {places.total, rank};
+  const int64_t strides[2] = {1, places.total}, sizes[2] = {places.total, rank};
   const Tensor y = empty_strided_raw(DimsView(sizes, 2), DimsView(strides, 2), DType::kInt64, x.device());
   int64_t* out = y.numel() ? y.data<int64_t>() : nullptr;
   const Dims& shape = x.sizes();

@@ -88,6 +88,26 @@ Entry<T>* radix_sort(Entry<T>* a, Entry<T>* b, int64_t n) {
   return a;
 }
 
+// The entry of rank `nth`: a histogram of the keys' top bits finds its bucket, whose few entries are then partitioned.
+template <class T>
+Entry<T> nth_entry(Entry<T>* a, int64_t n, int64_t nth) {
+  constexpr int kTop = kKeyBits<T> < 11 ? kKeyBits<T> : 11, kShift = kKeyBits<T> - kTop;
+  int64_t held = n;
+  if (n >= 256) {
+    uint32_t count[1 << kTop] = {};
+    for (int64_t i = 0; i < n; ++i) ++count[key_of<T>(a[i]) >> kShift];
+    uint32_t bucket = 0;
+    while (nth >= count[bucket]) nth -= count[bucket++];
+    held = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      a[held] = a[i];
+      held += (key_of<T>(a[i]) >> kShift) == bucket;
+    }
+  }
+  std::nth_element(a, a + nth, a + held);
+  return a[nth];
+}
+
 void check_length(int64_t n) {
   EMBER_CHECK(n < int64_t{1} << 32, "sort: rows of up to 2^32 - 1 elements can be sorted, got ", n);
 }
@@ -198,8 +218,7 @@ void select_in_rows(const Tensor& values, const Tensor& indices, const Tensor& x
           int64_t nth = k - 1;
           if (what == Select::kMedian) nth = nans ? rows.n - nans : (rows.n - 1) / 2;
           if (what == Select::kNanMedian) nth = nans == rows.n ? 0 : (rows.n - nans - 1) / 2;
-          std::nth_element(room, room + nth, room + rows.n);
-          found = index_of<T>(room[nth]);
+          found = index_of<T>(nth_entry<T>(room, rows.n, nth));
         }
         static_cast<T*>(values.data())[v.offset(r)] = row[found * rows.stride];
         indices.data<int64_t>()[p.offset(r)] = found;

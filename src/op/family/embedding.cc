@@ -91,7 +91,7 @@ struct EmbeddingBag {
     if (sample_weights.defined()) rows = rows * unsqueeze(sample_weights, 1);
     if (padding >= 0) rows = rows * unsqueeze(to_dtype(counted, weight.dtype()), 1);
     Tensor y = index_add(zeros({bags, width}, weight.dtype()), 0, bag_of, rows);
-    if (mode == 1) y = y / unsqueeze(to_dtype(clamp(sizes, Scalar(1)), weight.dtype()), 1);
+    if (mode == 1) y = y / unsqueeze(to_dtype(maximum(sizes, Tensor(1)), weight.dtype()), 1);
     return {y, bag_of, sizes, sizes};
   }
 };

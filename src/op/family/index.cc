@@ -468,7 +468,7 @@ struct ScatterReduce {
       to_src = gathered_gradient(g, dim, index, src);
     } else if (reduce == "mean") {
       const Tensor one = ones_like(x);
-      const Tensor n = clamp(scatter_add(include_self ? one : cleared(one), dim, index, ones_like(src)), Scalar(1));
+      const Tensor n = maximum(scatter_add(include_self ? one : cleared(one), dim, index, ones_like(src)), Tensor(1));
       to_self = g / n, to_src = gathered_gradient(g / n, dim, index, src);
     } else if (reduce == "prod") {
       const Tensor y = d.y();
@@ -478,7 +478,7 @@ struct ScatterReduce {
       const Tensor y = d.y(), own = to_dtype(eq(x, y), g.dtype());
       const Tensor hit = to_dtype(eq(src, gathered_gradient(y, dim, index, src)), g.dtype());
       const Tensor n = scatter_add(include_self ? own : cleared(own), dim, index, hit);
-      const Tensor share = g / clamp(n, Scalar(1));
+      const Tensor share = g / maximum(n, Tensor(1));
       to_self = own * share, to_src = hit * gathered_gradient(share, dim, index, src);
     }
     if (d.wants(0)) d.set(0, include_self ? to_self : cleared(to_self));

@@ -329,7 +329,7 @@ struct Sgn {
 #ifndef EMBER_ISA
   // d(x / |x|) = (g - Re(conj(g) y) y) / |x|, which is 0 for real numbers.
   static void vjp(Grads& d, const Tensor& self) {
-    if (!is_complex(self.dtype())) return d.set(0, zeros_like(self));
+    if (!is_complex(self.dtype())) return d.set(0, zeros_like(d.g()));
     Tensor r = abs(self), y = sgn(self);
     d.set(0, where(r == 0, Tensor(0), (d.g() - real(conj(d.g()) * y) * y) / r));
   }

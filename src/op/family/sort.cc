@@ -176,7 +176,7 @@ Tensor quantiles(std::string_view op, const Tensor& self, const Tensor& q, OptIn
   const int64_t n = rows.sizes().back();
   const Tensor nan = isnan(rows);
   Tensor last = full({}, static_cast<double>(n - 1), self.dtype());
-  if (skip_nan) last = clamp(to_dtype(sum(logical_not(nan), {{-1}}, true), self.dtype()) - 1, Scalar(0));
+  if (skip_nan) last = maximum(to_dtype(sum(logical_not(nan), {{-1}}, true), self.dtype()) - 1, Tensor(0));
   // Ranks [.., number of quantiles]; with a nan in the row, the last place, which holds it.
   Dims broad(static_cast<size_t>(rows.dim()), 1);
   broad.back() = q.numel();

@@ -257,7 +257,7 @@ Tensor covariance(const Tensor& self, int64_t correction, const Tensor& fweights
   Tensor norm;
   if (w.defined() && aweights.defined() && correction != 0) norm = total - sum(w * aweights) / total * correction;
   else norm = total - correction;
-  norm = clamp(norm, Scalar(0));
+  norm = maximum(norm, Tensor(0));
   x = x - unsqueeze(average, 1);
   const Tensor c = mm(x, conj(t(w.defined() ? x * w : x)));
   return squeeze(c / norm);
@@ -282,7 +282,7 @@ struct Corrcoef {
     if (c.dim() == 0) return c / c;
     const Tensor v = diagonal(c), s = sqrt(is_complex(v.dtype()) ? real(v) : v);
     const Tensor r = c / unsqueeze(s, 1) / unsqueeze(s, 0);
-    return is_complex(r.dtype()) ? r : clamp(r, Scalar(-1), Scalar(1));
+    return is_complex(r.dtype()) ? r : maximum(minimum(r, Tensor(1)), Tensor(-1));
   }
 };
 

@@ -40,12 +40,14 @@ struct Tree {
     return a;
   }
   static EMBER_INLINE Lanes last_row(Lanes a, const T* x, int64_t n, V p) {
-    T padded[kReduceLanes<T>] = {};
-    __builtin_memcpy(padded, x, static_cast<size_t>(n) * sizeof(T));
-    T mapped[kReduceLanes<T>];
-    for (int r = 0; r < kRegs; ++r) R::map(V::load(padded + r * L), p).store(mapped + r * L);
-    for (int64_t i = n; i < kReduceLanes<T>; ++i) mapped[i] = R::template identity<T>;
-    for (int r = 0; r < kRegs; ++r) a.v[r] = R::combine(a.v[r], V::load(mapped + r * L));
+    const V none(R::template identity<T>);
+#pragma GCC unroll 4
+    for (int r = 0; r < kRegs; ++r) {
+      const int64_t m = n - r * L;
+      if (m <= 0) break;
+      if (m >= L) a.v[r] = R::combine(a.v[r], R::map(V::load(x + r * L), p));
+      else a.v[r] = R::combine(a.v[r], select(V::iota() < V(m), R::map(V::load_n(x + r * L, m), p), none));
+    }
     return a;
   }
 
