@@ -31,6 +31,7 @@ __all__ = [
     "is_tensor",
     "is_warn_always_enabled",
     "meshgrid",
+    "nonzero",
     "numel",
     "set_default_dtype",
     "set_default_tensor_type",
@@ -38,6 +39,8 @@ __all__ = [
     "set_float32_matmul_precision",
     "set_num_interop_threads",
     "typename",
+    "unique",
+    "unique_consecutive",
     "use_deterministic_algorithms",
 ]
 
@@ -385,6 +388,47 @@ _ALIASES = {
 }
 
 
+def nonzero(input, *, out=None, as_tuple=False):
+    """The coordinates of the elements that are not zero: [count, dims], or one vector a dim with `as_tuple`.
+
+    >>> ember.nonzero(ember.tensor([0, 3, 4])).tolist()
+    [[1], [2]]
+    """
+    if as_tuple:
+        return _C.ops.nonzero_numpy(input)
+    return _C.ops.nonzero(input) if out is None else _C.ops.nonzero(input, out=out)
+
+
+def _wanted(results, return_inverse, return_counts):
+    values, inverse, counts = results
+    found = (values, *((inverse,) if return_inverse else ()), *((counts,) if return_counts else ()))
+    return found if len(found) > 1 else values
+
+
+def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
+    """The distinct elements, or slices along `dim`, in ascending order.
+
+    With `return_inverse` also where each element went, with `return_counts` how often each occurs.
+
+    >>> ember.unique(ember.tensor([3, 1, 3])).tolist()
+    [1, 3]
+    """
+    if dim is None:
+        found = _C.ops._unique2(input, sorted, return_inverse, return_counts)
+    else:
+        found = _C.ops.unique_dim(input, dim, sorted, return_inverse, return_counts)
+    return _wanted(found, return_inverse, return_counts)
+
+
+def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None):
+    """Each run of equal elements, or slices along `dim`, once.
+
+    >>> ember.unique_consecutive(ember.tensor([3, 3, 1, 3])).tolist()
+    [3, 1, 3]
+    """
+    return _wanted(_C.ops._unique_consecutive(input, return_inverse, return_counts, dim), return_inverse, return_counts)
+
+
 def install_aliases(names):
     """Adds the second names of ops: functions to `names`, methods to Tensor, in place forms of both."""
     for alias, name in _ALIASES.items():
@@ -394,3 +438,5 @@ def install_aliases(names):
             method = getattr(Tensor, name + suffix, None)
             if method is not None and not hasattr(Tensor, alias + suffix):
                 setattr(Tensor, alias + suffix, method)
+    for function in (nonzero, unique, unique_consecutive):
+        setattr(Tensor, function.__name__, function)

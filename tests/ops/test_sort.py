@@ -26,7 +26,7 @@ def test_sort_forms():
         x = data(m, 4, 5, 6)
         y = x.transpose(0, 2)
         return [
-            *x.sort(dim=1, stable=True), *y.sort(dim=0, descending=True, stable=True), x.argsort(0, stable=True), m.msort(x),
+            *x.sort(dim=1, stable=True), *y.sort(dim=0, descending=True, stable=True), x.argsort(dim=0, stable=True), m.msort(x),
             *m.sort(m.tensor(3.0)), *m.zeros(0, 3).sort(1),
         ]  # fmt: skip
 

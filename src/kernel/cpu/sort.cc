@@ -310,9 +310,10 @@ UniqueSlices unique_slices(const Tensor& x, int64_t dim, bool consecutive) {
       }
       return 0;
     };
+    auto has_nan = [&](int64_t a) { return std::any_of(in + a * width, in + (a + 1) * width, [](T v) { return is_nan(v); }); };
     if (!consecutive) std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return compare(a, b) < 0; });
     for (int64_t i = 0; i < n; ++i) {
-      if (i == 0 || compare(order[i - 1], order[i]) != 0) first.push_back(order[i]), count.push_back(0);
+      if (i == 0 || compare(order[i - 1], order[i]) != 0 || has_nan(order[i])) first.push_back(order[i]), count.push_back(0);
       ++count.back();
       u.inverse.data<int64_t>()[order[i]] = static_cast<int64_t>(first.size()) - 1;
     }

@@ -477,7 +477,7 @@ struct ScatterReduce {
     } else {  // equals share the gradient
       const Tensor y = d.y(), own = to_dtype(eq(x, y), g.dtype());
       const Tensor hit = to_dtype(eq(src, gathered_gradient(y, dim, index, src)), g.dtype());
-      const Tensor n = scatter_add(include_self ? own : cleared(own), dim, index, hit);
+      const Tensor n = scatter_add(own, dim, index, hit);
       const Tensor share = g / maximum(n, Tensor(1));
       to_self = own * share, to_src = hit * gathered_gradient(share, dim, index, src);
     }

@@ -68,12 +68,14 @@ struct Logcumsumexp {
     if (x.dim() == 0) return d.set(0, g);
     // sum over j >= k of g[j] exp(x[k] - y[j]), in logarithms, for each sign of g
     static const Op* const op = find_op("logcumsumexp");
-    auto part = [&](const Tensor& weight) {
-      const Tensor back = flip(log(weight) - y, {dim});
+    const double low = x.dtype() == DType::kFloat64 ? -1e300 : x.dtype() == DType::kFloat16 ? -6e4 : -1e38;
+    auto part = [&](const Tensor& weight) {  // of zero: a number, as -inf would give nan in second derivatives
+      const Tensor none = le(weight, 0), logs = masked_fill(log(masked_fill(weight, none, 1)), none, low);
+      const Tensor back = flip(logs - y, {dim});
       const Tensor sums = call_op(op, back, dim);
       return exp(flip(sums, {dim}) + x);
     };
-    d.set(0, part(masked_fill(g, lt(g, 0), 0)) - part(masked_fill(-g, gt(g, 0), 0)));
+    d.set(0, part(g) - part(-g));
   }
 };
 
