@@ -47,6 +47,8 @@ inline Tensor addcdiv(const Tensor& self, const Tensor& tensor1, const Tensor& t
 inline Tensor lerp(const Tensor& self, const Tensor& end, const Tensor& weight) { EMBER_CALL("lerp", self, end, weight); }
 inline Tensor where(const Tensor& condition, const Tensor& self, const Tensor& other) { EMBER_CALL("where.self", condition, self, other); }
 inline Tensor clamp(const Tensor& self, std::optional<Scalar> min, std::optional<Scalar> max = {}) { EMBER_CALL("clamp", self, min, max); }
+inline Tensor clamp_min(const Tensor& self, const Tensor& min) { EMBER_CALL("clamp_min", self, min); }
+inline Tensor clamp_max(const Tensor& self, const Tensor& max) { EMBER_CALL("clamp_max", self, max); }
 inline Tensor masked_fill(const Tensor& self, const Tensor& mask, const Tensor& value) { EMBER_CALL("masked_fill", self, mask, value); }
 
 #define EMBER_UNARY_OP(name) \
@@ -238,6 +240,8 @@ inline Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& ke
 namespace reduction {
 inline constexpr int64_t kNone = 0, kMean = 1, kSum = 2;
 }
+inline Tensor pairwise_distance(const Tensor& x1, const Tensor& x2, double p = 2, double eps = 1e-6, bool keepdim = false) { EMBER_CALL("pairwise_distance", x1, x2, p, eps, keepdim); }
+inline Tensor cosine_similarity(const Tensor& x1, const Tensor& x2, int64_t dim = 1, double eps = 1e-8) { EMBER_CALL("cosine_similarity", x1, x2, dim, eps); }
 inline Tensor mse_loss(const Tensor& self, const Tensor& target, int64_t reduction = reduction::kMean) { EMBER_CALL("mse_loss", self, target, reduction); }
 inline Tensor l1_loss(const Tensor& self, const Tensor& target, int64_t reduction = reduction::kMean) { EMBER_CALL("l1_loss", self, target, reduction); }
 inline Tensor smooth_l1_loss(const Tensor& self, const Tensor& target, int64_t reduction = reduction::kMean, double beta = 1) { EMBER_CALL("smooth_l1_loss", self, target, reduction, beta); }

@@ -37,7 +37,10 @@ using Family = std::vector<std::unique_ptr<Op>>;
   M(sort_ops) \
   M(norm_ops) \
   M(attention_ops) \
-  M(loss_ops)
+  M(loss_ops) \
+  M(loss_elementwise_ops) \
+  M(composite_math_ops) \
+  M(distance_ops)
 #define EMBER_DECLARE(family) Family family();
 EMBER_FAMILIES(EMBER_DECLARE)
 #undef EMBER_DECLARE
