@@ -161,7 +161,11 @@ def test_hooks():
         z.grad_fn.register_prehook(lambda go: (go[0] * 2,))
         x.grad = None
         z.sum().backward()
-        out += [x.grad.tolist(), z.grad_fn.next_functions[0][0].name().endswith("AccumulateGrad"), z.grad_fn.next_functions[0][0].variable is x]
+        out += [
+            x.grad.tolist(),
+            z.grad_fn.next_functions[0][0].name().endswith("AccumulateGrad"),
+            z.grad_fn.next_functions[0][0].variable is x,
+        ]
         return out
 
     both(program)
@@ -375,7 +379,9 @@ def test_saved_tensors_hooks():
     def program(l):
         out = []
         x = leaf(l, 2, 3)
-        with l.autograd.graph.saved_tensors_hooks(lambda t: (out.append("pack"), t.tolist())[1], lambda p: l.tensor(p, dtype=l.float64)):
+        with l.autograd.graph.saved_tensors_hooks(
+            lambda t: (out.append("pack"), t.tolist())[1], lambda p: l.tensor(p, dtype=l.float64)
+        ):
             y = x.exp()
         y.sum().backward()
         return x.grad.tolist(), len(out)

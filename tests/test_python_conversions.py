@@ -5,7 +5,22 @@ import numpy as np
 import pytest
 import torch
 
-DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64", "float16", "float32", "float64", "complex64", "complex128"]
+DTYPES = [
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+]
 
 DATA = [
     1,
@@ -50,7 +65,13 @@ def test_tensor_of(data):
 
 @pytest.mark.parametrize("dtype", [*DTYPES, "bfloat16"])
 def test_tensor_with_dtype(dtype):
-    for data in (1, 0, [1, 0], [True], *(() if dtype == "uint64" else (2.0, [[1.0, 3.0]]))):  # PyTorch has none for uint64
+    for data in (
+        1,
+        0,
+        [1, 0],
+        [True],
+        *(() if dtype == "uint64" else (2.0, [[1.0, 3.0]])),
+    ):  # PyTorch has none for uint64
         e = ember.tensor(data, dtype=getattr(ember, dtype))
         t = torch.tensor(data, dtype=getattr(torch, dtype))
         assert e.tolist() == t.tolist() and str(e.dtype) == str(t.dtype)
@@ -140,7 +161,10 @@ def test_numpy_refusals():
 def test_read_only_warns():
     array = np.arange(3)
     array.setflags(write=False)
-    code = "import numpy as np, ember, warnings; warnings.simplefilter('error'); a = np.arange(3); a.setflags(write=False); ember.from_numpy(a)"
+    code = (
+        "import numpy as np, ember, warnings; warnings.simplefilter('error'); a = np.arange(3); "
+        "a.setflags(write=False); ember.from_numpy(a)"
+    )
     import subprocess
     import sys
 
@@ -231,7 +255,13 @@ def test_to_and_casts():
             x.to(library.device("cpu"), library.int16, False, True),
         ):
             out += [str(y.dtype), y.tolist()]
-        out += [x.to(library.float32) is x, x.float() is x, x.cpu() is x, x.to(library.float32, copy=True) is x, x.type()]
+        out += [
+            x.to(library.float32) is x,
+            x.float() is x,
+            x.cpu() is x,
+            x.to(library.float32, copy=True) is x,
+            x.type(),
+        ]
         with pytest.raises(TypeError, match="to\\(\\) received an invalid combination"):
             x.to([1])
         with pytest.raises(AssertionError, match="CUDA"):
@@ -261,18 +291,47 @@ def test_legacy_constructors():
 def test_size_device_dtype_behave():
     for library, out in ((ember, ours := []), (torch, theirs := [])):
         s = library.Size([2, 3, 4])
-        out += [repr(s), repr(s[1:]), repr(s + (1,)), s.numel(), repr(s * 2), s == (2, 3, 4), repr(library.Size([library.tensor(2)]))]
+        out += [
+            repr(s),
+            repr(s[1:]),
+            repr(s + (1,)),
+            s.numel(),
+            repr(s * 2),
+            s == (2, 3, 4),
+            repr(library.Size([library.tensor(2)])),
+        ]
         out += [s[0], len(s), hash(s) == hash((2, 3, 4)), repr((1,) + s) if library is torch else repr((1,) + s)]
         d = library.device("cpu", 0)
-        out += [repr(d), d.type, d.index, d == library.device("cpu:0"), library.device("cpu") == "cpu", str(library.device("meta"))]
-        out += [library.float32.is_floating_point, library.complex64.is_complex, library.uint8.is_signed, library.int16.itemsize]
+        out += [
+            repr(d),
+            d.type,
+            d.index,
+            d == library.device("cpu:0"),
+            library.device("cpu") == "cpu",
+            str(library.device("meta")),
+        ]
+        out += [
+            library.float32.is_floating_point,
+            library.complex64.is_complex,
+            library.uint8.is_signed,
+            library.int16.itemsize,
+        ]
         out += [str(library.float32.to_complex()), str(library.complex128.to_real())]
         with pytest.raises(RuntimeError):
             library.device("nothing")
         with pytest.raises(TypeError):
             library.Size(["a"])
         f = library.finfo(library.float16)
-        out += [f.eps, f.max, f.min, f.tiny, f.bits, f.dtype, library.iinfo(library.uint8).max, library.iinfo(library.int64).min]
+        out += [
+            f.eps,
+            f.max,
+            f.min,
+            f.tiny,
+            f.bits,
+            f.dtype,
+            library.iinfo(library.uint8).max,
+            library.iinfo(library.int64).min,
+        ]
         with pytest.raises(TypeError):
             library.iinfo(library.float32)
     assert ours == theirs

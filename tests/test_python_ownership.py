@@ -183,7 +183,14 @@ def test_pickle():
         y = pickle.loads(pickle.dumps(x))
         assert y.dtype is x.dtype and y.shape == x.shape and y.tolist() == x.tolist()
         assert y.requires_grad == x.requires_grad
-    for thing in (ember.float32, ember.device("cpu"), ember.Size([1, 2]), ember.strided, ember.channels_last, ember.relu):
+    for thing in (
+        ember.float32,
+        ember.device("cpu"),
+        ember.Size([1, 2]),
+        ember.strided,
+        ember.channels_last,
+        ember.relu,
+    ):
         assert pickle.loads(pickle.dumps(thing)) == thing
     p = ember.nn.Parameter(ember.ones(2))
     q = pickle.loads(pickle.dumps(p))

@@ -108,7 +108,11 @@ GOOD = [
 def shown(value):
     if isinstance(value, (tuple, list)):
         return [shown(v) for v in value]
-    return (tuple(value.shape), str(value.dtype), value.tolist(), value.requires_grad) if hasattr(value, "dtype") else value
+    return (
+        (tuple(value.shape), str(value.dtype), value.tolist(), value.requires_grad)
+        if hasattr(value, "dtype")
+        else value
+    )
 
 
 @pytest.mark.parametrize("case", GOOD, ids=str)
@@ -232,7 +236,14 @@ def test_named_results():
     for library, out in ((ember, ours := []), (torch, theirs := [])):
         m = library.max(library.tensor([[1.0, 3.0], [4.0, 2.0]]), dim=1)
         values, indices = m
-        out += [values.tolist(), m.indices.tolist(), m[0].tolist(), repr(m), isinstance(m, tuple), isinstance(m, library.return_types.max)]
+        out += [
+            values.tolist(),
+            m.indices.tolist(),
+            m[0].tolist(),
+            repr(m),
+            isinstance(m, tuple),
+            isinstance(m, library.return_types.max),
+        ]
         s = library.tensor([3, 1, 2]).sort()
         out += [s.values.tolist(), s.indices.tolist()]
         out += [type(library.ones(4).split(2)).__name__, type(library.ones(4).unbind()).__name__]
@@ -255,13 +266,60 @@ def test_operators():
         i = library.tensor([1, 2, 5])
         b = library.tensor([True, False, True])
         for y in (
-            x + 1, 1 + x, x - 1, 1 - x, x * 2, 2 * x, x / 2, 2 / x, x // 2, 5 // x, x % 3, 5 % x, x**2, 2**x, -x, +x, abs(-x),
-            i & 3, 3 & i, i | 4, i ^ 1, ~i, i << 1, 1 << i, i >> 1, ~b, b & True, b | False, x @ x, x == 2, x != x, x < 2, 2 < x,
-            x >= i, i + 1.5, i / 2, b + 1, b + b, x + 1j, i // 2, i % 2, True + b,
+            x + 1,
+            1 + x,
+            x - 1,
+            1 - x,
+            x * 2,
+            2 * x,
+            x / 2,
+            2 / x,
+            x // 2,
+            5 // x,
+            x % 3,
+            5 % x,
+            x**2,
+            2**x,
+            -x,
+            +x,
+            abs(-x),
+            i & 3,
+            3 & i,
+            i | 4,
+            i ^ 1,
+            ~i,
+            i << 1,
+            1 << i,
+            i >> 1,
+            ~b,
+            b & True,
+            b | False,
+            x @ x,
+            x == 2,
+            x != x,
+            x < 2,
+            2 < x,
+            x >= i,
+            i + 1.5,
+            i / 2,
+            b + 1,
+            b + b,
+            x + 1j,
+            i // 2,
+            i % 2,
+            True + b,
         ):
             out.append((str(y.dtype), y.tolist()))
         out += [x == None, x != None, x == "a", 2.0 in x, 7 in x]  # noqa: E711
-        for bad in (lambda: x + "a", lambda: x + None, lambda: "a" + x, lambda: x < "a", lambda: x & 1.5, lambda: x @ 2, lambda: [1] * x):
+        for bad in (
+            lambda: x + "a",
+            lambda: x + None,
+            lambda: "a" + x,
+            lambda: x < "a",
+            lambda: x & 1.5,
+            lambda: x @ 2,
+            lambda: [1] * x,
+        ):
             with pytest.raises((TypeError, RuntimeError)):
                 bad()
     assert ours == theirs
@@ -299,6 +357,7 @@ def test_subclasses_keep_their_class():
     x = ember.ones(3).as_subclass(Mine)
     assert type(x + 1) is Mine and type(x.relu()) is Mine and type(x[0]) is Mine and type(x.float()) is Mine
     assert all(type(p) is Mine for p in x.split(1))
+    assert type(x.T) is Mine and type(x.data) is Mine and type(x.to(ember.float64)) is Mine and type(x.detach()) is Mine
     assert type(ember.nn.Parameter(ember.ones(2)) + 1) is ember.Tensor
 
     class Counts(ember.Tensor):
@@ -319,7 +378,11 @@ def test_ops_know_their_names():
 def test_default_device():
     for library in (ember, torch):
         with library.device("meta"):
-            assert library.zeros(2).is_meta and library.tensor([1.0]).is_meta and library.get_default_device().type == "meta"
+            assert (
+                library.zeros(2).is_meta
+                and library.tensor([1.0]).is_meta
+                and library.get_default_device().type == "meta"
+            )
             assert not library.zeros(2, device="cpu").is_meta
         assert not library.zeros(2).is_meta
         library.set_default_device("meta")

@@ -11,7 +11,22 @@ import torch
 
 FLOATS = ["float32", "float64", "float16", "bfloat16"]
 INTS = ["int64", "int32", "int16", "int8", "uint8"]
-SHAPES = [(), (1,), (3,), (12,), (40,), (2, 3), (3, 1), (1, 1, 1), (2, 3, 4), (2, 1, 3, 2), (1001,), (40, 40), (3, 400), (12, 9, 11)]
+SHAPES = [
+    (),
+    (1,),
+    (3,),
+    (12,),
+    (40,),
+    (2, 3),
+    (3, 1),
+    (1, 1, 1),
+    (2, 3, 4),
+    (2, 1, 3, 2),
+    (1001,),
+    (40, 40),
+    (3, 400),
+    (12, 9, 11),
+]
 
 
 def pair(values, shape, dtype):
@@ -97,7 +112,9 @@ def test_options(options):
     try:
         ember.set_printoptions(**options)
         torch.set_printoptions(**options)
-        for kind, shape in itertools.product(("unit", "wide", "whole", "small", "odd"), [(), (7,), (9, 9), (3, 4, 5), (600,)]):
+        for kind, shape in itertools.product(
+            ("unit", "wide", "whole", "small", "odd"), [(), (7,), (9, 9), (3, 4, 5), (600,)]
+        ):
             same(*pair(draw(rng, kind, math.prod(shape)), shape, "float32"))
         same(*pair([rng.randint(-99, 99) for _ in range(48)], (6, 8), "int64"))
     finally:
@@ -109,8 +126,20 @@ def test_history_and_flags():
     for library, out in ((ember, ours := []), (torch, theirs := [])):
         x = library.tensor([1.0, 2.0], requires_grad=True)
         y = x * 2
-        out += [repr(x), repr(y), repr(y + 1), repr(y.detach()), repr(x.view(2, 1)), repr(-x), repr(x[0]), repr(y.exp())]
-        out += [repr(library.tensor([1.0] * 40, requires_grad=True)), repr(library.tensor(1.5, dtype=library.float64, requires_grad=True))]
+        out += [
+            repr(x),
+            repr(y),
+            repr(y + 1),
+            repr(y.detach()),
+            repr(x.view(2, 1)),
+            repr(-x),
+            repr(x[0]),
+            repr(y.exp()),
+        ]
+        out += [
+            repr(library.tensor([1.0] * 40, requires_grad=True)),
+            repr(library.tensor(1.5, dtype=library.float64, requires_grad=True)),
+        ]
     assert ours == theirs
 
 
@@ -151,7 +180,16 @@ def test_non_contiguous():
 
 
 def test_types_print_as_in_pytorch():
-    for name in ("float32", "int64", "bool", "complex64", "strided", "contiguous_format", "channels_last", "preserve_format"):
+    for name in (
+        "float32",
+        "int64",
+        "bool",
+        "complex64",
+        "strided",
+        "contiguous_format",
+        "channels_last",
+        "preserve_format",
+    ):
         assert repr(getattr(ember, name)) == repr(getattr(torch, name))
     assert repr(ember.Size([2, 3])) == repr(torch.Size([2, 3]))
     assert repr(ember.device("cpu")) == repr(torch.device("cpu")) and str(ember.device("cuda:1")) == "cuda:1"

@@ -1,5 +1,5 @@
 # The package: PyTorch's names over ember._C. Only the extension and Tensor's Python methods are loaded here; every
-# submodule and every name that lives in one is opened when it is first touched, which keeps `import ember` under 0.15 s.
+# submodule and every name that lives in one is opened when it is first touched, which keeps `import ember` fast.
 """Ember: a deep-learning framework with PyTorch's API.
 
 >>> import ember
@@ -148,11 +148,7 @@ _ELSEWHERE = {
     "set_rng_state": "random",
     "UntypedStorage": "storage",
     "TypedStorage": "storage",
-    "autocast": "amp",
     "return_types": "_C",
-    "vmap": "func",
-    "get_autocast_dtype": "amp",
-    "is_autocast_enabled": "amp",
 }
 
 

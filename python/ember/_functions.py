@@ -315,7 +315,7 @@ def get_deterministic_debug_mode():
 
 
 def set_float32_matmul_precision(precision):
-    """"highest", "high" or "medium"; remembered: float32 products are exact to rounding here."""
+    """ "highest", "high" or "medium"; remembered: float32 products are exact to rounding here."""
     if precision not in ("highest", "high", "medium"):
         raise RuntimeError(
             f"set_float32_matmul_precision: {precision!r} is not one of the supported 'highest', 'high', 'medium'"

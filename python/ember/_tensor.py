@@ -84,12 +84,7 @@ def _torch_function(cls, func, types, args=(), kwargs=None):
         return NotImplemented
     with _C.DisableTorchFunctionSubclass():
         result = func(*args, **(kwargs or {}))
-        if getattr(func, "__name__", "") in _KEEPS_PLAIN:
-            return result
         return _convert(result, cls)
-
-
-_KEEPS_PLAIN = {"__get__", "__set__", "__delete__"}
 
 
 def _overrides(*operands):
@@ -114,8 +109,7 @@ def _deepcopy(self, memo):
     if not self.is_leaf:
         raise RuntimeError(
             "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
-            "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
-            "https://github.com/pytorch/pytorch/pull/103001"
+            "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage."
         )
     from copy import deepcopy
 
@@ -146,12 +140,15 @@ def _reduce_ex(self, protocol):
         raise RuntimeError(
             "Cannot serialize a non-leaf tensor that requires grad; detach() it first (the history cannot be written)"
         )
-    plain = _utils._rebuild_tensor_from_bytes, (
-        self.dtype,
-        tuple(self.shape),
-        tuple(self.stride()),
-        _utils._bytes_of(self.detach()),
-        self.requires_grad,
+    plain = (
+        _utils._rebuild_tensor_from_bytes,
+        (
+            self.dtype,
+            tuple(self.shape),
+            tuple(self.stride()),
+            _utils._bytes_of(self.detach()),
+            self.requires_grad,
+        ),
     )
     if type(self) is Tensor and not self.__dict__:
         return plain

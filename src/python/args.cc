@@ -10,14 +10,15 @@ namespace {
 struct Alias {
   const char *ours, *theirs;
 };
-constexpr Alias kAliases[] = {{"dim", "axis"},  {"keepdim", "keepdims"}, {"self", "x"},    {"self", "a"},
-                              {"self", "x1"},   {"input", "x"},          {"input", "a"},   {"input", "x1"},
-                              {"other", "x2"},  {"self", "input"},       {"input", "self"}, {"dims", "axis"}};
+constexpr Alias kAliases[] = {{"dim", "axis"}, {"keepdim", "keepdims"}, {"self", "x"},     {"self", "a"},
+                              {"self", "x1"},  {"input", "x"},          {"input", "a"},    {"input", "x1"},
+                              {"other", "x2"}, {"self", "input"},       {"input", "self"}, {"dims", "axis"}};
 
 bool matches(PyObject* keyword, const Arg& arg) {
   const char* k = PyUnicode_AsUTF8(keyword);
   if (arg.name == k) return true;
-  return std::ranges::any_of(kAliases, [&](const Alias& a) { return arg.name == a.ours && std::strcmp(a.theirs, k) == 0; });
+  return std::ranges::any_of(kAliases,
+                             [&](const Alias& a) { return arg.name == a.ours && std::strcmp(a.theirs, k) == 0; });
 }
 
 bool is_scalar_tensor(PyObject* o) { return is_tensor(o) && unwrap(o).dim() == 0; }
@@ -135,14 +136,17 @@ bool convert(const Arg& arg, PyObject* o, bool number_ok, Parsed& out) {
     case Type::kIntList: return convert_ints(arg, o, out);
     case Type::kFloat: return convert_one<double>(o, out, accepts_float, read_float);
     case Type::kFloatList: return convert_list<double>(o, out, accepts_float, read_float);
-    case Type::kBool: return convert_one<bool>(o, out, accepts_bool, [](PyObject* b) { return PyObject_IsTrue(b) == 1; });
+    case Type::kBool:
+      return convert_one<bool>(o, out, accepts_bool, [](PyObject* b) { return PyObject_IsTrue(b) == 1; });
     case Type::kBoolList: return convert_list<bool>(o, out, accepts_bool, [](PyObject* b) { return b == Py_True; });
     case Type::kScalar:
       if (!accepts_scalar(o)) return false;
       out.push(Value(read_scalar(o)));
       return true;
     case Type::kScalarList: return convert_list<Scalar>(o, out, accepts_scalar, read_scalar);
-    case Type::kString: return convert_one<std::string_view>(o, out, [](PyObject* s) { return PyUnicode_Check(s) != 0; }, utf8);
+    case Type::kString:
+      return convert_one<std::string_view>(
+          o, out, [](PyObject* s) { return PyUnicode_Check(s) != 0; }, utf8);
     case Type::kDType: return convert_one<DType>(o, out, accepts_dtype, to_dtype);
     case Type::kDevice: return convert_one<Device>(o, out, accepts_device, to_device);
     case Type::kLayout: return convert_one<Layout>(o, out, is_layout, to_layout);
@@ -279,19 +283,52 @@ Signature::Signature(const Op& op) : op(&op) {
   factory = dtype && device;
   if (factory && tensors == 0) this->device = schema.find("device");
   // A number may stand for a tensor where tensors of any shape meet; an op on one tensor wants a tensor.
-  static constexpr std::string_view kAlso[] = {"where", "lerp", "isin", "bucketize", "searchsorted", "masked_fill",
-                                               "result_type", "float_power", "index_put", "fill", "copy"};
+  static constexpr std::string_view kAlso[] = {"where",        "lerp",        "isin",        "bucketize",
+                                               "searchsorted", "masked_fill", "result_type", "float_power",
+                                               "index_put",    "fill",        "copy"};
   bool numbers = (op.kind == Kind::kPointwise && tensors > 1) || std::ranges::count(kAlso, op.name()) > 0;
-  static constexpr std::string_view kBinary[] = {"add", "sub", "mul", "div", "true_divide", "multiply", "subtract", "divide",
-                                                 "floor_divide", "remainder", "fmod", "pow", "rsub", "eq", "ne", "lt", "le",
-                                                 "gt", "ge", "bitwise_and", "bitwise_or", "bitwise_xor",
-                                                 "bitwise_left_shift", "bitwise_right_shift", "logical_and",
-                                                 "logical_or", "logical_xor", "maximum", "minimum", "atan2", "not_equal",
-                                                 "greater", "greater_equal", "less", "less_equal", "xlogy", "copysign"};
+  static constexpr std::string_view kBinary[] = {"add",
+                                                 "sub",
+                                                 "mul",
+                                                 "div",
+                                                 "true_divide",
+                                                 "multiply",
+                                                 "subtract",
+                                                 "divide",
+                                                 "floor_divide",
+                                                 "remainder",
+                                                 "fmod",
+                                                 "pow",
+                                                 "rsub",
+                                                 "eq",
+                                                 "ne",
+                                                 "lt",
+                                                 "le",
+                                                 "gt",
+                                                 "ge",
+                                                 "bitwise_and",
+                                                 "bitwise_or",
+                                                 "bitwise_xor",
+                                                 "bitwise_left_shift",
+                                                 "bitwise_right_shift",
+                                                 "logical_and",
+                                                 "logical_or",
+                                                 "logical_xor",
+                                                 "maximum",
+                                                 "minimum",
+                                                 "atan2",
+                                                 "not_equal",
+                                                 "greater",
+                                                 "greater_equal",
+                                                 "less",
+                                                 "less_equal",
+                                                 "xlogy",
+                                                 "copysign"};
   numbers |= tensors > 1 && std::ranges::count(kBinary, op.name()) > 0;
   for (size_t i = 0; numbers && i < schema.args.size(); ++i) {
     const Arg& a = schema.args[i];
-    if (a.type == Type::kTensor && !a.written && a.name != "condition" && a.name != "mask") number_ok |= uint64_t{1} << i;
+    if (a.type == Type::kTensor && !a.written && a.name != "condition" && a.name != "mask")
+      number_ok |= uint64_t{1} << i;
   }
 }
 
@@ -430,12 +467,12 @@ std::string explain(const std::string& name, const Signature& s, const PyArgs& c
     Extra extra = extra_keyword(s, keyword, allow_out);
     if (extra == Extra::kNone) return str(name, "() got an unexpected keyword argument '", utf8(keyword), "'");
     if (extra == Extra::kOut && value != Py_None && !out_fits(s, value)) {
-      return str(name, "(): argument 'out' must be ", schema.results.size() > 1 ? "tuple of Tensors" : "Tensor", ", not ",
-                 is_list(value) ? element_types(value) : type_name(value));
+      return str(name, "(): argument 'out' must be ", schema.results.size() > 1 ? "tuple of Tensors" : "Tensor",
+                 ", not ", is_list(value) ? element_types(value) : type_name(value));
     }
     if (extra == Extra::kFactory && !accept_factory_extra(utf8(keyword).data(), value, scratch))
-      return str(name, "(): argument '", utf8(keyword), "' must be ", utf8(keyword) == "layout" ? "torch.layout" : "bool",
-                 ", not ", type_name(value));
+      return str(name, "(): argument '", utf8(keyword), "' must be ",
+                 utf8(keyword) == "layout" ? "torch.layout" : "bool", ", not ", type_name(value));
   }
   std::string missing;
   int64_t count = 0;
@@ -474,8 +511,8 @@ std::string explain(const std::string& name, const Signature& s, const PyArgs& c
 void raise_mismatch(const std::string& name, const std::vector<Signature>& overloads, const PyArgs& call,
                     bool allow_out) {
   if (overloads.size() == 1) throw TypeError(explain(name, overloads[0], call, allow_out));
-  std::string message = str(name, "() received an invalid combination of arguments - got ", got_text(call),
-                            ", but expected one of:");
+  std::string message =
+      str(name, "() received an invalid combination of arguments - got ", got_text(call), ", but expected one of:");
   for (const Signature& s : overloads) message += "\n * " + signature_text(s, call.method, allow_out);
   throw TypeError(message + "\n");
 }

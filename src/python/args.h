@@ -20,8 +20,8 @@ struct Signature {
   std::vector<PyObject*> names;  // interned, one an argument
   std::vector<PyObject*> shown;  // the same, "self" as "input"
   uint64_t number_ok = 0;        // tensor arguments that may be numbers
-  bool factory = false;          // takes dtype= and device= and makes a tensor: layout=, pin_memory=, requires_grad= too
-  int device = -1;               // its device= argument
+  bool factory = false;  // takes dtype= and device= and makes a tensor: layout=, pin_memory=, requires_grad= too
+  int device = -1;       // its device= argument
   PyTypeObject* result_type = nullptr;  // a named tuple
 };
 
@@ -35,9 +35,9 @@ class Parsed {
   const Value* values() const { return reinterpret_cast<const Value*>(raw_); }
   void push(Value v) { new (reinterpret_cast<Value*>(raw_) + count_++) Value(std::move(v)); }
   void reset();
-  int64_t* ints(size_t n);          // room for n integers, until the call is over
+  int64_t* ints(size_t n);  // room for n integers, until the call is over
   template <class T>
-  T* array(size_t n) {              // rarer lists
+  T* array(size_t n) {  // rarer lists
     auto block = std::make_shared<std::vector<std::byte>>((n ? n : 1) * sizeof(T));
     T* out = reinterpret_cast<T*>(block->data());
     rare_.push_back(std::move(block));
@@ -61,9 +61,9 @@ class Parsed {
 // The arguments of one call as Python handed them over (vectorcall).
 struct PyArgs {
   PyObject* const* args;
-  Py_ssize_t nargs;    // positional
-  PyObject* kwnames;   // tuple or null; values follow the positional ones
-  bool method;         // args[0] is self
+  Py_ssize_t nargs;   // positional
+  PyObject* kwnames;  // tuple or null; values follow the positional ones
+  bool method;        // args[0] is self
   Py_ssize_t total() const { return nargs + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0); }
 };
 

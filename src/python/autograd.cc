@@ -44,8 +44,7 @@ Tensor tensor_from_hook(PyObject* o, const char* what) {
 // ---- Node ----
 
 struct NodeObject {
-  PyObject_HEAD
-  Node* node;  // owned
+  PyObject_HEAD Node* node;  // owned
   PyObject* dict;
 };
 PyTypeObject *node_type, *handle_type;
@@ -100,8 +99,7 @@ PyObject* node_variable(PyObject* o, void*) {
 
 // A hook's handle: remove() takes it away; also a context manager.
 struct HandleObject {
-  PyObject_HEAD
-  std::function<void()>* undo;
+  PyObject_HEAD std::function<void()>* undo;
 };
 PyObject* make_handle(std::function<void()> undo) {
   PyObject* o = check(handle_type->tp_alloc(handle_type, 0));
@@ -129,21 +127,23 @@ PyMethodDef handle_methods[] = {{"remove", handle_remove, METH_NOARGS, "Takes th
                                 {"__enter__", handle_enter, METH_NOARGS, nullptr},
                                 {"__exit__", handle_remove, METH_VARARGS, nullptr},
                                 {}};
-PyType_Slot handle_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(handle_dealloc)}, {Py_tp_methods, handle_methods}, {}};
+PyType_Slot handle_slots[] = {
+    {Py_tp_dealloc, reinterpret_cast<void*>(handle_dealloc)}, {Py_tp_methods, handle_methods}, {}};
 PyType_Spec handle_spec = {"ember._C.HookHandle", sizeof(HandleObject), 0,
                            Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, handle_slots};
 
 std::vector<Tensor> replaced(PyObject* result, size_t count, const char* what) {
   if (result == Py_None) return {};
   if (is_tensor(result)) {
-    EMBER_CHECK(count == 1, what, ": hook has returned an incorrect number of values (got 1, but expected ", count, ")");
+    EMBER_CHECK(count == 1, what, ": hook has returned an incorrect number of values (got 1, but expected ", count,
+                ")");
     return {unwrap(result)};
   }
-  EMBER_CHECK_TYPE(PyTuple_Check(result) || PyList_Check(result), what, ": hook must return a tuple of Tensors or None, not ",
-                   type_name(result));
+  EMBER_CHECK_TYPE(PyTuple_Check(result) || PyList_Check(result), what,
+                   ": hook must return a tuple of Tensors or None, not ", type_name(result));
   Py_ssize_t n = PySequence_Fast_GET_SIZE(result);
-  EMBER_CHECK(static_cast<size_t>(n) == count, what, ": hook has returned an incorrect number of values (got ", int64_t{n},
-              ", but expected ", count, ")");
+  EMBER_CHECK(static_cast<size_t>(n) == count, what, ": hook has returned an incorrect number of values (got ",
+              int64_t{n}, ", but expected ", count, ")");
   std::vector<Tensor> out;
   for (Py_ssize_t i = 0; i < n; ++i) out.push_back(tensor_from_hook(PySequence_Fast_GET_ITEM(result, i), what));
   return out;
@@ -156,15 +156,17 @@ PyObject* node_register_prehook(PyObject* o, PyObject* hook) {
   return guard([&] { return register_node_prehook(Ptr<Node>::share(&node_of(o)), hook); });
 }
 
-PyMethodDef node_methods[] = {{"name", node_name, METH_NOARGS, "The node's name, as in AddBackward0."},
-                              {"register_hook", node_register_hook, METH_O, "hook(grad_inputs, grad_outputs) after the node ran."},
-                              {"register_prehook", node_register_prehook, METH_O, "hook(grad_outputs) before the node runs."},
-                              {"_sequence_nr", sequence_nr, METH_NOARGS, nullptr},
-                              {}};
-PyGetSetDef node_getset[] = {{"next_functions", next_functions, nullptr, "(node, input) pairs of where gradients go.", nullptr},
-                             {"metadata", node_metadata, nullptr, nullptr, nullptr},
-                             {"variable", node_variable, nullptr, nullptr, nullptr},
-                             {}};
+PyMethodDef node_methods[] = {
+    {"name", node_name, METH_NOARGS, "The node's name, as in AddBackward0."},
+    {"register_hook", node_register_hook, METH_O, "hook(grad_inputs, grad_outputs) after the node ran."},
+    {"register_prehook", node_register_prehook, METH_O, "hook(grad_outputs) before the node runs."},
+    {"_sequence_nr", sequence_nr, METH_NOARGS, nullptr},
+    {}};
+PyGetSetDef node_getset[] = {
+    {"next_functions", next_functions, nullptr, "(node, input) pairs of where gradients go.", nullptr},
+    {"metadata", node_metadata, nullptr, nullptr, nullptr},
+    {"variable", node_variable, nullptr, nullptr, nullptr},
+    {}};
 PyType_Slot node_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)},
                             {Py_tp_traverse, reinterpret_cast<void*>(node_traverse)},
                             {Py_tp_clear, reinterpret_cast<void*>(node_clear)},
@@ -264,7 +266,8 @@ std::vector<Tensor> tensors_of(PyObject* tuple) {
   std::vector<Tensor> out;
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); ++i) {
     PyObject* o = PyTuple_GET_ITEM(tuple, i);
-    EMBER_CHECK_TYPE(o == Py_None || is_tensor(o), "gradients and inputs can be either Tensors or None, but got ", type_name(o));
+    EMBER_CHECK_TYPE(o == Py_None || is_tensor(o), "gradients and inputs can be either Tensors or None, but got ",
+                     type_name(o));
     out.push_back(o == Py_None ? Tensor() : unwrap(o));
   }
   return out;
@@ -315,9 +318,10 @@ std::string forward_trace() {
 void warn_trace(const std::string& node, const std::string& trace) {
   WithGil gil;
   std::string message = "Error detected in " + node + ". ";
-  message += trace.empty() ? "No forward pass information available. Enable detect anomaly during forward pass for more "
-                             "information."
-                           : "Traceback of forward call that caused the error:\n" + trace;
+  message += trace.empty()
+                 ? "No forward pass information available. Enable detect anomaly during forward pass for more "
+                   "information."
+                 : "Traceback of forward call that caused the error:\n" + trace;
   if (PyErr_WarnEx(PyExc_UserWarning, message.c_str(), 1) < 0) throw_python_error();
 }
 PyObject* set_anomaly(PyObject*, PyObject* args) {
@@ -348,7 +352,8 @@ PyObject* push_saved_hooks(PyObject*, PyObject* args) {
     hooks->unpack = [held = hold(unpack)](const Ptr<RefCounted>& packed) -> Tensor {
       WithGil gil;
       Ref result(check_call(PyObject_CallOneArg(held->object, static_cast<Packed*>(packed.get())->held.object)));
-      EMBER_CHECK_TYPE(is_tensor(result.get()), "Output of saved tensor unpack_hook expected to be a Tensor but got result of type ",
+      EMBER_CHECK_TYPE(is_tensor(result.get()),
+                       "Output of saved tensor unpack_hook expected to be a Tensor but got result of type ",
                        type_name(result.get()));
       return unwrap(result.get());
     };

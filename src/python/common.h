@@ -121,11 +121,11 @@ std::optional<Device> default_device();  // of this thread, when a program has s
 void init_types(PyObject* module);
 
 // ---- numbers (types.cc) ----
-bool is_number(PyObject* o);     // bool, int, float, complex or a NumPy scalar
-bool is_integer(PyObject* o);    // int or a NumPy integer, not bool
-int64_t to_int64(PyObject* o);   // by __index__; RuntimeError when it does not fit
-Scalar to_scalar(PyObject* o);   // of what is_number holds for
-Dims to_dims(PyObject* o);       // an int, or a sequence of ints
+bool is_number(PyObject* o);       // bool, int, float, complex or a NumPy scalar
+bool is_integer(PyObject* o);      // int or a NumPy integer, not bool
+int64_t to_int64(PyObject* o);     // by __index__; RuntimeError when it does not fit
+Scalar to_scalar(PyObject* o);     // of what is_number holds for
+Dims to_dims(PyObject* o);         // an int, or a sequence of ints
 bool is_numpy_array(PyObject* o);  // without importing NumPy
 
 // ---- generator.cc ----

@@ -118,10 +118,12 @@ T element(PyObject* o) {
         if (!(d > -0x1p63 - 1 && d < 0x1p64)) overflow<T>();
         return static_cast<T>(s.to<T>());
       }
-      bool fits = s.kind() == Scalar::Kind::kUInt
-                      ? sizeof(T) == 8 && std::is_unsigned_v<T>
-                      : std::in_range<T>(s.to<int64_t>()) || (std::is_unsigned_v<T> && s.to<int64_t>() < 0 &&
-                                                             s.to<int64_t>() >= -static_cast<int64_t>(sizeof(T) < 8 ? std::numeric_limits<T>::max() : 0));
+      bool fits =
+          s.kind() == Scalar::Kind::kUInt
+              ? sizeof(T) == 8 && std::is_unsigned_v<T>
+              : std::in_range<T>(s.to<int64_t>()) ||
+                    (std::is_unsigned_v<T> && s.to<int64_t>() < 0 &&
+                     s.to<int64_t>() >= -static_cast<int64_t>(sizeof(T) < 8 ? std::numeric_limits<T>::max() : 0));
       if (!fits) overflow<T>();
     }
   }
@@ -191,7 +193,8 @@ struct Options {
 };
 bool read_options(PyObject* dtype, PyObject* device, int requires_grad, const char* function, Options& out) {
   if (dtype && dtype != Py_None) {
-    EMBER_CHECK_TYPE(accepts_dtype(dtype), function, "(): argument 'dtype' must be torch.dtype, not ", type_name(dtype));
+    EMBER_CHECK_TYPE(accepts_dtype(dtype), function, "(): argument 'dtype' must be torch.dtype, not ",
+                     type_name(dtype));
     out.dtype = to_dtype(dtype);
   }
   if (device && device != Py_None) {
@@ -225,8 +228,10 @@ PyObject* py_tensor(PyObject*, PyObject* args, PyObject* kwargs) {
                          "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
                          1));
     }
-    return finish(tensor_from_data(data, o.dtype, o.device.value_or(is_tensor(data) ? unwrap(data).device() : default_device().value_or(kCpu))),
-                  o.requires_grad);
+    return finish(
+        tensor_from_data(data, o.dtype,
+                         o.device.value_or(is_tensor(data) ? unwrap(data).device() : default_device().value_or(kCpu))),
+        o.requires_grad);
   });
 }
 
@@ -307,7 +312,8 @@ PyCFunction keyword_function(PyCFunctionWithKeywords f) {
 PyMethodDef functions[] = {
     {"tensor", keyword_function(py_tensor), METH_VARARGS | METH_KEYWORDS,
      "tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False) -> Tensor\n\n"
-     "A new tensor with a copy of data: a number, nested lists, a NumPy array or a tensor. The dtype is inferred when it\n"
+     "A new tensor with a copy of data: a number, nested lists, a NumPy array or a tensor. The dtype is inferred when "
+     "it\n"
      "is not given. ValueError for ragged lists, TypeError for what is no data.\n\n"
      "    >>> ember.tensor([[1, 2], [3, 4]])\n    tensor([[1, 2],\n            [3, 4]])"},
     {"as_tensor", keyword_function(py_as_tensor), METH_VARARGS | METH_KEYWORDS,
@@ -346,7 +352,8 @@ Tensor tensor_from_data(PyObject* data, std::optional<DType> dtype, Device devic
 Tensor tensor_sharing_data(PyObject* data, std::optional<DType> dtype, std::optional<Device> device) {
   if (device) check_device("as_tensor", *device);
   bool array = !is_tensor(data) && (is_numpy_array(data) || has_array_interface(data));
-  if (!array && !is_tensor(data)) return tensor_from_data(data, dtype, device.value_or(default_device().value_or(kCpu)));
+  if (!array && !is_tensor(data))
+    return tensor_from_data(data, dtype, device.value_or(default_device().value_or(kCpu)));
   Tensor t = array ? share_array(data) : unwrap(data);
   if (dtype && *dtype != t.dtype()) t = t.to(*dtype);
   return device && device->type != t.device().type ? on_device(t, *device) : t;

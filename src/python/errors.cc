@@ -17,7 +17,8 @@ PyObject* linalg_error_type;
 
 struct CaughtError : Error {
   CaughtError() : Error("an error in Python") { PyErr_Fetch(&type, &value, &traceback); }
-  CaughtError(const CaughtError& other) : Error(other), type(other.type), value(other.value), traceback(other.traceback) {
+  CaughtError(const CaughtError& other)
+      : Error(other), type(other.type), value(other.value), traceback(other.traceback) {
     WithGil gil;
     Py_XINCREF(type), Py_XINCREF(value), Py_XINCREF(traceback);
   }
@@ -68,38 +69,24 @@ void throw_python_error() { throw CaughtError(); }
 void set_python_error() {
   try {
     throw;
-  } catch (const CaughtError& e) {
-    e.restore();
-  } catch (const PythonError&) {
+  } catch (const CaughtError& e) { e.restore(); } catch (const PythonError&) {
     if (!PyErr_Occurred()) PyErr_SetString(PyExc_SystemError, "a Python error was announced but not set");
   } catch (const Interrupted&) {
     // Python's handler has only noted the signal; running it now raises KeyboardInterrupt or what the program set.
     if (PyErr_CheckSignals() == 0 && !PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
-  } catch (const IndexError& e) {
-    set(PyExc_IndexError, e);
-  } catch (const TypeError& e) {
+  } catch (const IndexError& e) { set(PyExc_IndexError, e); } catch (const TypeError& e) {
     set(PyExc_TypeError, e);
-  } catch (const ValueError& e) {
-    set(PyExc_ValueError, e);
-  } catch (const NotImplementedError& e) {
+  } catch (const ValueError& e) { set(PyExc_ValueError, e); } catch (const NotImplementedError& e) {
     set(PyExc_NotImplementedError, e);
-  } catch (const OutOfMemoryError& e) {
-    set(out_of_memory_type, e);
-  } catch (const LinAlgError& e) {
+  } catch (const OutOfMemoryError& e) { set(out_of_memory_type, e); } catch (const LinAlgError& e) {
     set(linalg_error_type, e);
-  } catch (const FileError& e) {
-    set(PyExc_OSError, e);
-  } catch (const io::UnpicklingError& e) {
+  } catch (const FileError& e) { set(PyExc_OSError, e); } catch (const io::UnpicklingError& e) {
     Ref pickle(PyImport_ImportModule("pickle"));
     Ref type(pickle ? PyObject_GetAttrString(pickle.get(), "UnpicklingError") : nullptr);
     if (type) set(type.get(), e);
-  } catch (const Error& e) {
-    set(PyExc_RuntimeError, e);
-  } catch (const std::bad_alloc&) {
+  } catch (const Error& e) { set(PyExc_RuntimeError, e); } catch (const std::bad_alloc&) {
     PyErr_SetString(out_of_memory_type, "out of memory");
-  } catch (const std::exception& e) {
-    set(PyExc_RuntimeError, e);
-  } catch (...) {
+  } catch (const std::exception& e) { set(PyExc_RuntimeError, e); } catch (...) {
     PyErr_SetString(PyExc_RuntimeError, "an unknown C++ exception");
   }
 }

@@ -11,8 +11,7 @@ namespace {
 struct FunctionNode;
 
 struct ContextObject {
-  PyObject_HEAD
-  FunctionNode* node;  // null before apply() has finished and after the graph is gone
+  PyObject_HEAD FunctionNode* node;  // null before apply() has finished and after the graph is gone
   PyObject* dict;
   PyObject* to_save;             // what save_for_backward got: a tuple, until forward is over
   PyObject* dirty;               // tuple of tensors that forward overwrote
@@ -46,7 +45,7 @@ struct FunctionNode final : Node {
   PyObject* context;
   std::string label;
   std::vector<SavedTensor> saved;
-  std::vector<bool> present;      // of saved: a tensor, or None
+  std::vector<bool> present;       // of saved: a tensor, or None
   std::vector<int> edge_of_input;  // by argument of forward: its edge, -1 for what is no tensor
   bool freed = false;
 };
@@ -76,8 +75,8 @@ std::vector<Tensor> FunctionNode::apply(std::vector<Tensor> grads) {
   // Trailing Nones more than there were inputs are let pass, as PyTorch does.
   Py_ssize_t given = PyTuple_GET_SIZE(result.get()), wanted = static_cast<Py_ssize_t>(edge_of_input.size());
   while (given > wanted && PyTuple_GET_ITEM(result.get(), given - 1) == Py_None) --given;
-  EMBER_CHECK(given == wanted, "function ", name(), " returned an incorrect number of gradients (expected ", int64_t{wanted},
-              ", got ", int64_t{given}, ")");
+  EMBER_CHECK(given == wanted, "function ", name(), " returned an incorrect number of gradients (expected ",
+              int64_t{wanted}, ", got ", int64_t{given}, ")");
   std::vector<Tensor> out(next.size());
   for (Py_ssize_t i = 0; i < wanted; ++i) {
     PyObject* g = PyTuple_GET_ITEM(result.get(), i);
@@ -217,9 +216,11 @@ Ref attach_outputs(ContextObject* c, const Ptr<FunctionNode>& node, PyObject* ra
     }
     const Tensor& t = unwrap(o);
     if (node) node->results.push_back({t.sizes(), t.dtype(), t.device()});
-    bool dirty = contains(c->dirty, o), differentiable = is_differentiable(t.dtype()) && !contains(c->non_differentiable, o);
+    bool dirty = contains(c->dirty, o),
+         differentiable = is_differentiable(t.dtype()) && !contains(c->non_differentiable, o);
     if (!node || (!differentiable && !dirty)) {
-      bool passed_through = node && contains(inputs, o);  // an input returned as non-differentiable stays itself no more
+      bool passed_through =
+          node && contains(inputs, o);  // an input returned as non-differentiable stays itself no more
       PyTuple_SET_ITEM(out.get(), i, passed_through ? wrap(detach(t)) : Py_NewRef(o));
     } else if (dirty) {
       rebase_history(t, node);
@@ -250,8 +251,8 @@ void save(ContextObject* c, const Ptr<FunctionNode>& node, PyObject* outputs) {
       node->saved.emplace_back(), node->present.push_back(false);
       continue;
     }
-    EMBER_CHECK_TYPE(is_tensor(o), "save_for_backward can only save variables, but argument ", int64_t{i}, " is of type ",
-                     type_name(o));
+    EMBER_CHECK_TYPE(is_tensor(o), "save_for_backward can only save variables, but argument ", int64_t{i},
+                     " is of type ", type_name(o));
     int output = -1;
     for (Py_ssize_t j = 0; j < PyTuple_GET_SIZE(outputs); ++j) {
       PyObject* y = PyTuple_GET_ITEM(outputs, j);
@@ -302,7 +303,8 @@ PyObject* apply(PyObject*, PyObject* all) {
       } else {
         Ref extended = own(PyTuple_New(n + 1));
         PyTuple_SET_ITEM(extended.get(), 0, Py_NewRef(context.get()));
-        for (Py_ssize_t i = 0; i < n; ++i) PyTuple_SET_ITEM(extended.get(), i + 1, Py_NewRef(PyTuple_GET_ITEM(args, i)));
+        for (Py_ssize_t i = 0; i < n; ++i)
+          PyTuple_SET_ITEM(extended.get(), i + 1, Py_NewRef(PyTuple_GET_ITEM(args, i)));
         raw = own(PyObject_CallObject(forward.get(), extended.get()));
       }
     }

@@ -7,8 +7,7 @@ namespace ember::python {
 namespace {
 
 struct GeneratorObject {
-  PyObject_HEAD
-  Generator* generator;  // owned
+  PyObject_HEAD Generator* generator;  // owned
 };
 PyTypeObject* generator_type;
 
@@ -31,9 +30,11 @@ PyObject* generator_new(PyTypeObject*, PyObject* args, PyObject* kwargs) {
     PyObject* device = nullptr;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Generator", const_cast<char**>(names), &device)) return nullptr;
     if (device) {
-      EMBER_CHECK_TYPE(accepts_device(device), "Generator(): argument 'device' must be torch.device, not ", type_name(device));
+      EMBER_CHECK_TYPE(accepts_device(device), "Generator(): argument 'device' must be torch.device, not ",
+                       type_name(device));
       Device d = to_device(device);
-      EMBER_CHECK(d.type == DeviceType::kCPU, "Device type ", name(d.type), " is not supported for torch.Generator() api.");
+      EMBER_CHECK(d.type == DeviceType::kCPU, "Device type ", name(d.type),
+                  " is not supported for torch.Generator() api.");
     }
     return make(make_ptr<Generator>());
   });

@@ -10,8 +10,7 @@ thread_local bool inference_mode = false;
 
 enum class Mode : uint8_t { kNoGrad, kEnableGrad, kSetGrad, kInference };
 struct ModeObject {
-  PyObject_HEAD
-  Mode mode;
+  PyObject_HEAD Mode mode;
   bool value;           // what entering sets
   bool pending;         // set_grad_enabled acts when made; its first __enter__ must not forget what was before
   uint64_t grad_stack;  // before each entry, the latest lowest

@@ -29,7 +29,8 @@ void add_item(Items& items, PyObject* o) {
   if (PyLong_CheckExact(o)) return void(items.emplace_back(to_int64(o)));
   if (PySlice_Check(o)) {
     auto* s = reinterpret_cast<PySliceObject*>(o);
-    return void(items.emplace_back(Slice{slice_bound(s->start), slice_bound(s->stop), slice_bound(s->step).value_or(1)}));
+    return void(
+        items.emplace_back(Slice{slice_bound(s->start), slice_bound(s->stop), slice_bound(s->step).value_or(1)}));
   }
   if (is_tensor(o)) return void(items.emplace_back(unwrap(o)));
   if (o == Py_None) return void(items.emplace_back(kNewAxis));
@@ -43,8 +44,9 @@ void add_item(Items& items, PyObject* o) {
     return void(items.emplace_back(std::move(t)));
   }
   if (PyIndex_Check(o)) return void(items.emplace_back(to_int64(o)));
-  fail<IndexError>("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got ",
-                   type_name(o), ")");
+  fail<IndexError>(
+      "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got ",
+      type_name(o), ")");
 }
 
 // A list that holds more than numbers is read as a tuple, as PyTorch does: x[[0, None]], x[[[0, 1], [1, 2]]].

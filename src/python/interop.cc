@@ -61,7 +61,8 @@ void release_buffer(void*, void* context) {
 }
 
 // A tensor over foreign memory: the storage starts at the lowest address that the geometry reaches.
-Tensor over_memory(char* first, DimsView sizes, DimsView strides, DType dtype, Storage::Deleter deleter, void* context) {
+Tensor over_memory(char* first, DimsView sizes, DimsView strides, DType dtype, Storage::Deleter deleter,
+                   void* context) {
   int64_t low = 0, high = 0, item = item_size(dtype);
   bool empty = false;
   for (size_t i = 0; i < sizes.size(); ++i) {
@@ -79,12 +80,13 @@ Tensor over_memory(char* first, DimsView sizes, DimsView strides, DType dtype, S
 void warn_read_only() {
   static bool warned = false;
   if (std::exchange(warned, true)) return;
-  check(PyErr_WarnEx(PyExc_UserWarning,
-                     "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This "
-                     "means writing to this tensor will result in undefined behavior. You may want to copy the array to "
-                     "protect its data or make it writable before converting it to a tensor. This type of warning will "
-                     "be suppressed for the rest of this program.",
-                     1));
+  check(
+      PyErr_WarnEx(PyExc_UserWarning,
+                   "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This "
+                   "means writing to this tensor will result in undefined behavior. You may want to copy the array to "
+                   "protect its data or make it writable before converting it to a tensor. This type of warning will "
+                   "be suppressed for the rest of this program.",
+                   1));
 }
 
 Tensor share_buffer(PyObject* o) {
@@ -104,10 +106,12 @@ Tensor share_buffer(PyObject* o) {
   bool read_only = view->readonly;
   if (!dtype || !aligned || !native) {
     PyBuffer_Release(view.get());
-    EMBER_CHECK_VALUE(aligned, "given numpy array strides not a multiple of the element byte size. Copy the numpy array "
-                               "to reallocate the memory.");
-    EMBER_CHECK_VALUE(native, "given numpy array has byte order different from the native byte order. Conversion between "
-                              "byte orders is currently not supported.");
+    EMBER_CHECK_VALUE(aligned,
+                      "given numpy array strides not a multiple of the element byte size. Copy the numpy array "
+                      "to reallocate the memory.");
+    EMBER_CHECK_VALUE(native,
+                      "given numpy array has byte order different from the native byte order. Conversion between "
+                      "byte orders is currently not supported.");
     return {};
   }
   char* first = static_cast<char*>(view->buf);
@@ -143,8 +147,9 @@ int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags) {
   const char* format = format_of(t.dtype());
   if (!format || t.device().type != DeviceType::kCPU || t.layout() != Layout::kStrided || t.requires_grad() ||
       ((flags & PyBUF_STRIDES) != PyBUF_STRIDES && !t.is_contiguous())) {
-    PyErr_SetString(PyExc_BufferError, "a Tensor shows its memory when it is dense, on the CPU, without gradient, and "
-                                       "of a dtype that NumPy has");
+    PyErr_SetString(PyExc_BufferError,
+                    "a Tensor shows its memory when it is dense, on the CPU, without gradient, and "
+                    "of a dtype that NumPy has");
     return -1;
   }
   int rank = static_cast<int>(t.dim());
@@ -216,7 +221,8 @@ DType dtype_of_dl(DLDataType t) {
       if (own.code == t.code && own.bits == t.bits) return static_cast<DType>(i);
     }
   }
-  EMBER_FAIL("from_dlpack: unsupported element type: code ", int{t.code}, ", ", int{t.bits}, " bits, ", int{t.lanes}, " lanes");
+  EMBER_FAIL("from_dlpack: unsupported element type: code ", int{t.code}, ", ", int{t.bits}, " bits, ", int{t.lanes},
+             " lanes");
 }
 
 struct Exported {
@@ -238,11 +244,17 @@ PyObject* to_dlpack(PyObject*, PyObject* o) {
       PyErr_SetString(PyExc_BufferError, "Can't export tensors that require gradient, use tensor.detach()");
       return nullptr;
     }
-    EMBER_CHECK(t.device().type == DeviceType::kCPU, "__dlpack__: tensors on device ", t.device(), " have no memory to share");
+    EMBER_CHECK(t.device().type == DeviceType::kCPU, "__dlpack__: tensors on device ", t.device(),
+                " have no memory to share");
     auto* e = new Exported{{}, t};
     TensorImpl* impl = t.impl();
-    e->managed.tensor = {t.data(), {kDLCPU, 0}, static_cast<int32_t>(t.dim()), dl_dtype(t.dtype()),
-                         impl->sizes.data(), impl->strides.data(), 0};
+    e->managed.tensor = {t.data(),
+                         {kDLCPU, 0},
+                         static_cast<int32_t>(t.dim()),
+                         dl_dtype(t.dtype()),
+                         impl->sizes.data(),
+                         impl->strides.data(),
+                         0};
     e->managed.context = e;
     e->managed.deleter = delete_exported;
     PyObject* capsule = PyCapsule_New(&e->managed, "dltensor", unused_capsule);
@@ -266,13 +278,15 @@ Tensor share_dlpack(PyObject* object) {
   if (!PyCapsule_CheckExact(object)) {
     Ref where = own(PyObject_CallMethod(object, "__dlpack_device__", nullptr));
     long type = PyTuple_Check(where.get()) ? PyLong_AsLong(PyTuple_GET_ITEM(where.get(), 0)) : -1;
-    EMBER_CHECK(type == kDLCPU, "from_dlpack: the data is on DLPack device type ", int64_t{type}, ", only CPU memory (1) can be shared");
+    EMBER_CHECK(type == kDLCPU, "from_dlpack: the data is on DLPack device type ", int64_t{type},
+                ", only CPU memory (1) can be shared");
     capsule = own(PyObject_CallMethod(object, "__dlpack__", nullptr));
   }
   auto* m = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule.get(), "dltensor"));
   if (!m) throw PythonError();
   const DLTensor& d = m->tensor;
-  EMBER_CHECK(d.device.type == kDLCPU, "from_dlpack: only CPU memory can be shared, got DLPack device type ", int64_t{d.device.type});
+  EMBER_CHECK(d.device.type == kDLCPU, "from_dlpack: only CPU memory can be shared, got DLPack device type ",
+              int64_t{d.device.type});
   EMBER_CHECK(d.ndim >= 0 && d.ndim <= 128, "from_dlpack: impossible rank ", int64_t{d.ndim});
   DType dtype = dtype_of_dl(d.dtype);
   Dims sizes(DimsView(d.shape, static_cast<size_t>(d.ndim)));
@@ -317,13 +331,15 @@ PyObject* from_buffer(PyObject*, PyObject* args) {
     EMBER_CHECK_VALUE(view->len > 0 && n != 0, "both buffer length (", int64_t{view->len}, ") and count (", n,
                       ") must not be 0");
     EMBER_CHECK_VALUE(offset >= 0 && offset < view->len, "offset (", int64_t{offset},
-                      " bytes) must be non-negative and no greater than buffer length (", int64_t{view->len}, " bytes) minus 1");
+                      " bytes) must be non-negative and no greater than buffer length (", int64_t{view->len},
+                      " bytes) minus 1");
     EMBER_CHECK_VALUE(n > 0 || (view->len - offset) % item == 0, "buffer length (", int64_t{view->len - offset},
-                      " bytes) after offset (", int64_t{offset}, " bytes) must be a multiple of element size (", item, ")");
+                      " bytes) after offset (", int64_t{offset}, " bytes) must be a multiple of element size (", item,
+                      ")");
     if (n < 0) n = (view->len - offset) / item;
     EMBER_CHECK_VALUE(n <= (view->len - offset) / item, "requested buffer length (", n, " * ", item,
-                      " bytes) after offset (", int64_t{offset}, " bytes) must not be greater than actual buffer length (",
-                      int64_t{view->len}, " bytes)");
+                      " bytes) after offset (", int64_t{offset},
+                      " bytes) must not be greater than actual buffer length (", int64_t{view->len}, " bytes)");
     bool read_only = view->readonly;
     char* first = static_cast<char*>(view->buf) + offset;
     release.v = nullptr;

@@ -1,8 +1,8 @@
 // ember._C: the extension module. Order matters only where a part uses another's types.
 #include "base/cpu_features.h"
 #include "base/parallel.h"
-#include "python/module_base.h"
 #include "python/creation.h"
+#include "python/module_base.h"
 #include "tensor/allocator.h"
 
 namespace ember::python {
@@ -74,7 +74,8 @@ PyObject* legacy_name(PyObject*, PyObject* o) {
 
 PyMethodDef functions[] = {
     {"get_default_dtype", get_default_dtype, METH_NOARGS, "The dtype of floats that come from Python."},
-    {"set_default_dtype", py_set_default_dtype, METH_O, "Sets the dtype of floats that come from Python; TypeError unless floating."},
+    {"set_default_dtype", py_set_default_dtype, METH_O,
+     "Sets the dtype of floats that come from Python; TypeError unless floating."},
     {"get_num_threads", get_num_threads, METH_NOARGS, "How many threads one operation may use."},
     {"set_num_threads", py_set_num_threads, METH_O, "Sets how many threads one operation may use; at least 1."},
     {"_cpu_capability", cpu_capability, METH_NOARGS, nullptr},

@@ -15,8 +15,7 @@ constexpr int kMaxResults = 8;
 constexpr int64_t kHeavyElements = 1 << 15, kHeavyOperands = 1 << 11;
 
 struct OpObject {
-  PyObject_HEAD
-  vectorcallfunc call;
+  PyObject_HEAD vectorcallfunc call;
   const OpSet* set;
   PyObject* module;  // __module__
   PyObject* doc;
@@ -35,8 +34,9 @@ PyObject* method_call(PyObject* self, PyObject* const* args, size_t nargsf, PyOb
   if (EMBER_UNLIKELY(n == 0 || !is_tensor(args[0]))) {
     const char* name = as_op(self)->set->name.c_str();
     if (n == 0) PyErr_Format(PyExc_TypeError, "unbound method Tensor.%s() needs an argument", name);
-    else PyErr_Format(PyExc_TypeError, "descriptor '%s' for 'Tensor' objects doesn't apply to a '%s' object", name,
-                      Py_TYPE(args[0])->tp_name);
+    else
+      PyErr_Format(PyExc_TypeError, "descriptor '%s' for 'Tensor' objects doesn't apply to a '%s' object", name,
+                   Py_TYPE(args[0])->tp_name);
     return nullptr;
   }
   return call_op_set(*as_op(self)->set, self, {args, n, kwnames, true});
@@ -69,7 +69,8 @@ PyObject* op_doc(PyObject* self, void*) {
 PyObject* op_schemas(PyObject* self, void*) {
   return guard([&] {
     Ref list = own(PyList_New(0));
-    for (const Signature& s : as_op(self)->set->overloads) check(PyList_Append(list.get(), text(s.op->schema.text).get()));
+    for (const Signature& s : as_op(self)->set->overloads)
+      check(PyList_Append(list.get(), text(s.op->schema.text).get()));
     return list.release();
   });
 }

@@ -5,11 +5,11 @@
 
 namespace ember::python {
 
-PyObject* tensor_subscript(PyObject* self, PyObject* key);                        // indexing.cc
-int tensor_assign_subscript(PyObject* self, PyObject* key, PyObject* value);      // indexing.cc
-PyObject* tensor_from_array(PyObject* array);                                     // interop.cc
-int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags);                 // interop.cc
-void tensor_releasebuffer(PyObject* self, Py_buffer* view);                       // interop.cc
+PyObject* tensor_subscript(PyObject* self, PyObject* key);                    // indexing.cc
+int tensor_assign_subscript(PyObject* self, PyObject* key, PyObject* value);  // indexing.cc
+PyObject* tensor_from_array(PyObject* array);                                 // interop.cc
+int tensor_getbuffer(PyObject* self, Py_buffer* view, int flags);             // interop.cc
+void tensor_releasebuffer(PyObject* self, Py_buffer* view);                   // interop.cc
 
 namespace {
 
@@ -60,15 +60,15 @@ PyObject* binary(Named& op, PyObject* a, PyObject* b) {
   return call(op, args, 2);
 }
 
-#define EMBER_BINARY(slot, op)                        \
-  PyObject* slot(PyObject* a, PyObject* b) {          \
-    static Named named{op};                           \
-    return binary(named, a, b);                       \
+#define EMBER_BINARY(slot, op)               \
+  PyObject* slot(PyObject* a, PyObject* b) { \
+    static Named named{op};                  \
+    return binary(named, a, b);              \
   }
-#define EMBER_UNARY(slot, op)            \
-  PyObject* slot(PyObject* a) {          \
-    static Named named{op};              \
-    return call(named, &a, 1);           \
+#define EMBER_UNARY(slot, op)   \
+  PyObject* slot(PyObject* a) { \
+    static Named named{op};     \
+    return call(named, &a, 1);  \
   }
 EMBER_BINARY(nb_add, "add")
 EMBER_BINARY(nb_sub, "sub")
@@ -178,7 +178,8 @@ int contains(PyObject* o, PyObject* item) {
 }  // namespace
 
 const PyType_Slot* tensor_operator_slots() {
-#define EMBER_SLOT(id, f) {Py_##id, reinterpret_cast<void*>(f)}
+#define EMBER_SLOT(id, f) \
+  { Py_##id, reinterpret_cast<void*>(f) }
   static const PyType_Slot slots[] = {EMBER_SLOT(nb_add, nb_add),
                                       EMBER_SLOT(nb_subtract, nb_sub),
                                       EMBER_SLOT(nb_multiply, nb_mul),

@@ -8,9 +8,20 @@ namespace {
 
 const Tensor& tensor_of(PyObject* o) { return unwrap(o); }
 
+// `name` is set for attributes that are tensors: those of an overriding subclass go through __torch_function__, which
+// gives them the subclass.
+EMBER_COLD PyObject* overridden(PyObject* self, const char* name) {
+  Ref descriptor = own(PyObject_GetAttrString(reinterpret_cast<PyObject*>(tensor_type), name));
+  Ref getter = own(PyObject_GetAttrString(descriptor.get(), "__get__"));
+  return call_torch_function(getter.get(), &self, 1, nullptr, &self, 1);
+}
 template <PyObject* (*F)(PyObject*)>
-PyObject* get(PyObject* self, void*) {
-  return guard([&] { return F(self); });
+PyObject* get(PyObject* self, void* name) {
+  return guard([&] {
+    if (EMBER_UNLIKELY(name && !is_exact_tensor(self) && overrides_torch_function(self)))
+      return overridden(self, static_cast<const char*>(name));
+    return F(self);
+  });
 }
 template <int (*F)(PyObject*, PyObject*)>
 int set(PyObject* self, PyObject* value, void*) {
@@ -23,9 +34,7 @@ PyObject* device(PyObject* o) { return wrap(tensor_of(o).device()); }
 PyObject* layout(PyObject* o) { return wrap(tensor_of(o).layout()); }
 PyObject* ndim(PyObject* o) { return PyLong_FromLongLong(tensor_of(o).dim()); }
 PyObject* itemsize(PyObject* o) { return PyLong_FromLongLong(item_size(tensor_of(o).dtype())); }
-PyObject* nbytes(PyObject* o) {
-  return PyLong_FromLongLong(tensor_of(o).numel() * item_size(tensor_of(o).dtype()));
-}
+PyObject* nbytes(PyObject* o) { return PyLong_FromLongLong(tensor_of(o).numel() * item_size(tensor_of(o).dtype())); }
 PyObject* version(PyObject* o) {
   EMBER_CHECK(!tensor_of(o)->inference, "Inference tensors do not track version counter.");
   return PyLong_FromUnsignedLong(tensor_of(o).version());
@@ -129,12 +138,17 @@ PyObject* hooks(PyObject* o) {
   return Py_NewRef(dict ? dict : Py_None);
 }
 int set_hooks(PyObject* o, PyObject* value) {
-  Ref old(std::exchange(reinterpret_cast<TensorObject*>(o)->hooks, value && value != Py_None ? Py_NewRef(value) : nullptr));
+  Ref old(
+      std::exchange(reinterpret_cast<TensorObject*>(o)->hooks, value && value != Py_None ? Py_NewRef(value) : nullptr));
   return 0;
 }
 
-#define EMBER_GET(name, f, doc) {name, get<f>, nullptr, doc, nullptr}
-#define EMBER_GETSET(name, f, s, doc) {name, get<f>, set<s>, doc, nullptr}
+void* name_of(const char* attribute) { return const_cast<char*>(attribute); }
+
+#define EMBER_GET(name, f, doc) \
+  { name, get<f>, nullptr, doc, nullptr }
+#define EMBER_GETSET(name, f, s, doc) \
+  { name, get<f>, set<s>, doc, nullptr }
 
 }  // namespace
 
@@ -146,13 +160,13 @@ PyGetSetDef tensor_getset[] = {
     EMBER_GET("ndim", ndim, "The number of dimensions."),
     EMBER_GET("itemsize", itemsize, "Bytes an element."),
     EMBER_GET("nbytes", nbytes, "Bytes of all elements."),
-    EMBER_GET("T", transposed, "All dimensions reversed, a view."),
-    EMBER_GET("mT", matrix_t, "The last two dimensions swapped, a view."),
-    EMBER_GET("H", hermitian, "The conjugate transpose of a matrix."),
-    EMBER_GET("mH", matrix_h, "The last two dimensions swapped and conjugated."),
-    EMBER_GETSET("real", real_part, set_real, "The real part, a view."),
-    EMBER_GETSET("imag", imag_part, set_imag, "The imaginary part, a view."),
-    EMBER_GETSET("data", data, set_data, "The same memory without history."),
+    {"T", get<transposed>, nullptr, "All dimensions reversed, a view.", name_of("T")},
+    {"mT", get<matrix_t>, nullptr, "The last two dimensions swapped, a view.", name_of("mT")},
+    {"H", get<hermitian>, nullptr, "The conjugate transpose of a matrix.", name_of("H")},
+    {"mH", get<matrix_h>, nullptr, "The last two dimensions swapped and conjugated.", name_of("mH")},
+    {"real", get<real_part>, set<set_real>, "The real part, a view.", name_of("real")},
+    {"imag", get<imag_part>, set<set_imag>, "The imaginary part, a view.", name_of("imag")},
+    {"data", get<data>, set<set_data>, "The same memory without history.", name_of("data")},
     EMBER_GETSET("grad", grad, set_gradient, "The gradient that backward() has summed up, or None."),
     EMBER_GETSET("requires_grad", requires_grad, set_requires, "Does backward() reach this tensor?"),
     EMBER_GETSET("_backward_hooks", hooks, set_hooks, nullptr),

@@ -20,8 +20,9 @@ PyObject* override(PyObject* self, const char* name, PyObject* const* args, Py_s
     return call_torch_function(method.get(), all.data(), nargs + 1, kwnames, &self, 1);
   });
 }
-#define EMBER_OVERRIDE(name, args, n, kwnames) \
-  if (EMBER_UNLIKELY(!is_exact_tensor(self) && overrides_torch_function(self))) return override(self, name, args, n, kwnames)
+#define EMBER_OVERRIDE(name, args, n, kwnames)                                  \
+  if (EMBER_UNLIKELY(!is_exact_tensor(self) && overrides_torch_function(self))) \
+  return override(self, name, args, n, kwnames)
 
 // One optional argument, by position or by one of two names.
 PyObject* optional_argument(const char* function, PyObject* const* args, Py_ssize_t n, PyObject* kwnames,
@@ -44,7 +45,8 @@ PyObject* size(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kw
     PyObject* dim = optional_argument("size", args, n, kwnames, "dim");
     const Tensor& t = unwrap(self);
     if (!dim || dim == Py_None) return wrap_size(t.sizes());
-    EMBER_CHECK_TYPE(is_integer(dim) || is_tensor(dim), "size(): argument 'dim' (position 1) must be int, not ", type_name(dim));
+    EMBER_CHECK_TYPE(is_integer(dim) || is_tensor(dim), "size(): argument 'dim' (position 1) must be int, not ",
+                     type_name(dim));
     return PyLong_FromLongLong(t.size(to_int64(dim)));
   });
 }
@@ -69,25 +71,29 @@ PyObject* is_contiguous_method(PyObject* self, PyObject* const* args, Py_ssize_t
   return guard([&]() -> PyObject* {
     PyObject* format = optional_argument("is_contiguous", args, n, kwnames, "memory_format");
     if (!format) return PyBool_FromLong(unwrap(self).is_contiguous());
-    EMBER_CHECK_TYPE(is_memory_format(format), "is_contiguous(): argument 'memory_format' must be torch.memory_format, not ",
-                     type_name(format));
+    EMBER_CHECK_TYPE(is_memory_format(format),
+                     "is_contiguous(): argument 'memory_format' must be torch.memory_format, not ", type_name(format));
     return PyBool_FromLong(unwrap(self).is_contiguous(to_memory_format(format)));
   });
 }
 PyObject* get_device(PyObject* self, PyObject*) { return PyLong_FromLong(unwrap(self).device().index); }
-PyObject* is_floating_point_method(PyObject* self, PyObject*) { return PyBool_FromLong(is_floating(unwrap(self).dtype())); }
+PyObject* is_floating_point_method(PyObject* self, PyObject*) {
+  return PyBool_FromLong(is_floating(unwrap(self).dtype()));
+}
 PyObject* is_complex_method(PyObject* self, PyObject*) { return PyBool_FromLong(is_complex(unwrap(self).dtype())); }
 PyObject* is_signed_method(PyObject* self, PyObject*) { return PyBool_FromLong(is_signed(unwrap(self).dtype())); }
 PyObject* is_inference_method(PyObject* self, PyObject*) { return PyBool_FromLong(unwrap(self)->inference); }
 PyObject* is_same_size(PyObject* self, PyObject* other) {
   return guard([&] {
-    EMBER_CHECK_TYPE(is_tensor(other), "is_same_size(): argument 'other' (position 1) must be Tensor, not ", type_name(other));
+    EMBER_CHECK_TYPE(is_tensor(other), "is_same_size(): argument 'other' (position 1) must be Tensor, not ",
+                     type_name(other));
     return PyBool_FromLong(unwrap(self).sizes() == unwrap(other).sizes());
   });
 }
 PyObject* is_set_to(PyObject* self, PyObject* other) {
   return guard([&] {
-    EMBER_CHECK_TYPE(is_tensor(other), "is_set_to(): argument 'tensor' (position 1) must be Tensor, not ", type_name(other));
+    EMBER_CHECK_TYPE(is_tensor(other), "is_set_to(): argument 'tensor' (position 1) must be Tensor, not ",
+                     type_name(other));
     const Tensor &a = unwrap(self), &b = unwrap(other);
     return PyBool_FromLong(a->storage == b->storage && a->offset == b->offset && a->sizes == b->sizes &&
                            a->strides == b->strides);
@@ -97,8 +103,7 @@ PyObject* storage_pointer(PyObject* self, PyObject*) {  // (address, bytes, id) 
   const auto& storage = unwrap(self)->storage;
   if (!storage) return Py_BuildValue("(KLK)", 0ULL, 0LL, 0ULL);
   return Py_BuildValue("(KLK)", reinterpret_cast<unsigned long long>(storage->data()),
-                       static_cast<long long>(storage->nbytes()),
-                       reinterpret_cast<unsigned long long>(storage.get()));
+                       static_cast<long long>(storage->nbytes()), reinterpret_cast<unsigned long long>(storage.get()));
 }
 
 // ---- to Python ----
@@ -147,8 +152,8 @@ PyObject* move(PyObject* self, const Target& t) {
 }
 // PyTorch's short names of the casts.
 constexpr const char* cast_name(DType d) {
-  constexpr const char* kNames[] = {"bool", "byte", "char", "uint16", "short", "uint32", "int", "uint64",
-                                    "long", "half", "bfloat16", "float", "double", "cfloat", "cdouble"};
+  constexpr const char* kNames[] = {"bool", "byte", "char",     "uint16", "short",  "uint32", "int",    "uint64",
+                                    "long", "half", "bfloat16", "float",  "double", "cfloat", "cdouble"};
   return kNames[static_cast<int>(d)];
 }
 template <DType D>
@@ -166,7 +171,8 @@ PyObject* cast(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kw
 void read_target(PyObject* o, Target& t, int position, std::string_view keyword) {
   if (o == Py_None) return;
   if ((keyword.empty() || keyword == "dtype") && accepts_dtype(o)) return void(t.dtype = to_dtype(o));
-  if ((keyword.empty() || keyword == "device") && accepts_device(o) && position == 0) return void(t.device = to_device(o));
+  if ((keyword.empty() || keyword == "device") && accepts_device(o) && position == 0)
+    return void(t.device = to_device(o));
   if ((keyword.empty() || keyword == "other") && is_tensor(o)) {
     t.dtype = unwrap(o).dtype(), t.device = unwrap(o).device();
     return;
@@ -175,12 +181,13 @@ void read_target(PyObject* o, Target& t, int position, std::string_view keyword)
   if (keyword == "copy" && PyBool_Check(o)) return void(t.copy = o == Py_True);
   if (keyword == "non_blocking" && PyBool_Check(o)) return;
   if (keyword.empty() && PyBool_Check(o) && position >= 1) return;
-  fail<TypeError>("to() received an invalid combination of arguments - got (",
-                  keyword.empty() ? "" : str(keyword, "="), type_name(o),
-                  "), but expected one of:\n * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = "
-                  "False, bool copy = False, *, torch.memory_format memory_format = None)\n * (torch.dtype dtype, bool "
-                  "non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)\n * (Tensor "
-                  "other, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)\n");
+  fail<TypeError>(
+      "to() received an invalid combination of arguments - got (", keyword.empty() ? "" : str(keyword, "="),
+      type_name(o),
+      "), but expected one of:\n * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = "
+      "False, bool copy = False, *, torch.memory_format memory_format = None)\n * (torch.dtype dtype, bool "
+      "non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)\n * (Tensor "
+      "other, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)\n");
 }
 PyObject* to(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
   EMBER_OVERRIDE("to", args, n, kwnames);

@@ -3,11 +3,11 @@
 // until they get an attribute or a hook, or autograd hangs something on their impl.
 #include "python/tensor_object.h"
 
-#include "python/function_node.h"
-
 #include <structmember.h>
 
 #include <vector>
+
+#include "python/function_node.h"
 
 namespace ember::python {
 

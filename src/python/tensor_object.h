@@ -9,11 +9,10 @@
 namespace ember::python {
 
 struct TensorObject {
-  PyObject_HEAD
-  TensorImpl* impl;  // owned, unless the impl keeps this object
+  PyObject_HEAD TensorImpl* impl;  // owned, unless the impl keeps this object
   PyObject* dict;
   PyObject* weakrefs;
-  PyObject* hooks;   // OrderedDict of id -> hook, what `_backward_hooks` shows; the garbage collector must see it
+  PyObject* hooks;  // OrderedDict of id -> hook, what `_backward_hooks` shows; the garbage collector must see it
 };
 
 extern PyTypeObject* tensor_type;

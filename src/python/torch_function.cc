@@ -52,8 +52,7 @@ PyMethodDef disabled_def = {"_disabled_torch_function_impl", call_disabled, METH
 
 // with DisableTorchFunctionSubclass(): ...
 struct SwitchObject {
-  PyObject_HEAD
-  bool before;
+  PyObject_HEAD bool before;
 };
 PyObject* switch_enter(PyObject* self, PyObject*) {
   reinterpret_cast<SwitchObject*>(self)->before = std::exchange(enabled, false);
@@ -63,9 +62,8 @@ PyObject* switch_exit(PyObject* self, PyObject*) {
   enabled = reinterpret_cast<SwitchObject*>(self)->before;
   Py_RETURN_NONE;
 }
-PyMethodDef switch_methods[] = {{"__enter__", switch_enter, METH_NOARGS, nullptr},
-                                {"__exit__", switch_exit, METH_VARARGS, nullptr},
-                                {}};
+PyMethodDef switch_methods[] = {
+    {"__enter__", switch_enter, METH_NOARGS, nullptr}, {"__exit__", switch_exit, METH_VARARGS, nullptr}, {}};
 PyType_Slot switch_slots[] = {{Py_tp_methods, switch_methods}, {}};
 PyType_Spec switch_spec = {"ember._C.DisableTorchFunctionSubclass", sizeof(SwitchObject), 0, Py_TPFLAGS_DEFAULT,
                            switch_slots};
@@ -104,13 +102,14 @@ PyObject* call_torch_function(PyObject* function, PyObject* const* args, Py_ssiz
       check(PyDict_SetItem(kwargs.get(), PyTuple_GET_ITEM(kwnames, k), args[nargs + k]));
     for (size_t i = 0; i < count; ++i) {
       Ref handler = own(PyObject_GetAttr(overloaded[i], attribute_name));
-      Ref result = own(PyObject_CallFunctionObjArgs(handler.get(), function, types.get(), positional.get(),
-                                                    kwargs.get(), nullptr));
+      Ref result = own(
+          PyObject_CallFunctionObjArgs(handler.get(), function, types.get(), positional.get(), kwargs.get(), nullptr));
       if (result.get() != Py_NotImplemented) return result.release();
     }
     Ref name(PyObject_GetAttrString(function, "__name__")), shown(PyObject_Repr(types.get()));
-    PyErr_Format(PyExc_TypeError, "no implementation found for 'torch.%S' on types that implement __torch_function__: %S",
-                 name.get(), shown.get());
+    PyErr_Format(PyExc_TypeError,
+                 "no implementation found for 'torch.%S' on types that implement __torch_function__: %S", name.get(),
+                 shown.get());
     throw PythonError();
   });
 }

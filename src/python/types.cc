@@ -18,12 +18,10 @@ PyTypeObject *dtype_type, *device_type, *layout_type, *memory_format_type, *finf
 
 // An enumerator as an object: one instance a value, compared by identity.
 struct EnumObject {
-  PyObject_HEAD
-  int value;
+  PyObject_HEAD int value;
 };
 struct DeviceObject {
-  PyObject_HEAD
-  Device device;
+  PyObject_HEAD Device device;
 };
 std::array<PyObject*, kNumDTypes> dtypes;
 std::array<PyObject*, 7> layouts;
@@ -44,9 +42,7 @@ PyTypeObject* make_type(PyType_Spec& spec, PyObject* base = nullptr) {
 
 // ---- dtype ----
 
-PyObject* dtype_repr(PyObject* self) {
-  return PyUnicode_FromFormat("torch.%s", name(dtype_of_object(self)).data());
-}
+PyObject* dtype_repr(PyObject* self) { return PyUnicode_FromFormat("torch.%s", name(dtype_of_object(self)).data()); }
 PyObject* dtype_reduce(PyObject* self, PyObject*) { return PyUnicode_FromString(name(dtype_of_object(self)).data()); }
 PyObject* dtype_get(PyObject* self, void* what) {
   DType d = dtype_of_object(self);
@@ -68,10 +64,11 @@ PyGetSetDef dtype_getset[] = {{"is_floating_point", dtype_get, nullptr, nullptr,
                               {"is_signed", dtype_get, nullptr, nullptr, reinterpret_cast<void*>(2)},
                               {"itemsize", dtype_get, nullptr, nullptr, reinterpret_cast<void*>(3)},
                               {}};
-PyMethodDef dtype_methods[] = {{"__reduce__", dtype_reduce, METH_NOARGS, nullptr},
-                               {"to_real", dtype_to_real, METH_NOARGS, "The dtype of the real part."},
-                               {"to_complex", dtype_to_complex, METH_NOARGS, "The complex dtype with parts of this one."},
-                               {}};
+PyMethodDef dtype_methods[] = {
+    {"__reduce__", dtype_reduce, METH_NOARGS, nullptr},
+    {"to_real", dtype_to_real, METH_NOARGS, "The dtype of the real part."},
+    {"to_complex", dtype_to_complex, METH_NOARGS, "The complex dtype with parts of this one."},
+    {}};
 PyType_Slot dtype_slots[] = {{Py_tp_repr, reinterpret_cast<void*>(dtype_repr)},
                              {Py_tp_getset, dtype_getset},
                              {Py_tp_methods, dtype_methods},
@@ -113,8 +110,8 @@ PyObject* device_new(PyTypeObject*, PyObject* args, PyObject* kwargs) {
     EMBER_CHECK_TYPE(accepts_device(type), "device(): argument 'type' (position 1) must be str, not ", type_name(type));
     Device d = to_device(type);
     if (index && index != Py_None) {
-      EMBER_CHECK(d.index < 0, "type (string) must not include an index because index was passed explicitly: ",
-                  utf8(type));
+      EMBER_CHECK(d.index < 0,
+                  "type (string) must not include an index because index was passed explicitly: ", utf8(type));
       int64_t i = to_int64(index);
       EMBER_CHECK(i >= 0 && i < 128, "Device index must not be negative, and below 128, got ", i);
       d.index = static_cast<int8_t>(i);
@@ -162,8 +159,8 @@ PyObject* device_exit(PyObject*, PyObject*) {
 }
 PyObject* set_default_device(PyObject*, PyObject* o) {
   return guard([&]() -> PyObject* {
-    EMBER_CHECK_TYPE(o == Py_None || accepts_device(o), "set_default_device(): argument 'device' must be torch.device, not ",
-                     type_name(o));
+    EMBER_CHECK_TYPE(o == Py_None || accepts_device(o),
+                     "set_default_device(): argument 'device' must be torch.device, not ", type_name(o));
     default_devices.clear();
     if (o != Py_None) default_devices.push_back(to_device(o));
     Py_RETURN_NONE;
@@ -173,12 +170,12 @@ PyObject* get_default_device(PyObject*, PyObject*) {
   return guard([] { return wrap(default_device().value_or(kCpu)); });
 }
 PyMethodDef default_device_functions[] = {
-    {"set_default_device", set_default_device, METH_O, "Where factories of this thread make tensors from now on; None: the CPU."},
+    {"set_default_device", set_default_device, METH_O,
+     "Where factories of this thread make tensors from now on; None: the CPU."},
     {"get_default_device", get_default_device, METH_NOARGS, "Where factories make tensors."},
     {}};
-PyGetSetDef device_getset[] = {{"type", device_get_type, nullptr, nullptr, nullptr},
-                               {"index", device_get_index, nullptr, nullptr, nullptr},
-                               {}};
+PyGetSetDef device_getset[] = {
+    {"type", device_get_type, nullptr, nullptr, nullptr}, {"index", device_get_index, nullptr, nullptr, nullptr}, {}};
 PyMethodDef device_methods[] = {{"__reduce__", device_reduce, METH_NOARGS, nullptr},
                                 {"__enter__", device_enter, METH_NOARGS, nullptr},
                                 {"__exit__", device_exit, METH_VARARGS, nullptr},
@@ -284,12 +281,14 @@ PyObject* info_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
     bool floats = type == finfo_type;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, floats ? "|O:finfo" : "O:iinfo", const_cast<char**>(names), &d))
       return nullptr;
-    EMBER_CHECK_TYPE(!d || is_dtype(d), floats ? "finfo" : "iinfo", "(): argument 'type' (position 1) must be torch.dtype, not ",
-                     d ? type_name(d) : "");
+    EMBER_CHECK_TYPE(!d || is_dtype(d), floats ? "finfo" : "iinfo",
+                     "(): argument 'type' (position 1) must be torch.dtype, not ", d ? type_name(d) : "");
     DType dtype = d ? dtype_of_object(d) : default_dtype();
     bool is_float = is_floating(dtype) || is_complex(dtype);
-    EMBER_CHECK_TYPE(!floats || is_float, "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'");
-    EMBER_CHECK_TYPE(floats || !is_float, "torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'");
+    EMBER_CHECK_TYPE(!floats || is_float,
+                     "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'");
+    EMBER_CHECK_TYPE(floats || !is_float,
+                     "torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'");
     EMBER_CHECK_TYPE(dtype != DType::kBool, "torch.bool is not supported by torch.iinfo");
     return make_enum(type, static_cast<int>(dtype));
   });
@@ -335,7 +334,8 @@ PyObject* info_repr(PyObject* self) {
   }
   return PyUnicode_FromString((out + "dtype=" + std::string(name(dtype_of_object(self))) + ")").c_str());
 }
-#define EMBER_FIELD(name, getter, id) {name, getter, nullptr, nullptr, reinterpret_cast<void*>(id)}
+#define EMBER_FIELD(name, getter, id) \
+  { name, getter, nullptr, nullptr, reinterpret_cast<void*>(id) }
 PyGetSetDef finfo_getset[] = {EMBER_FIELD("eps", finfo_get, 0),
                               EMBER_FIELD("max", finfo_get, 1),
                               EMBER_FIELD("min", finfo_get, 2),
@@ -346,8 +346,11 @@ PyGetSetDef finfo_getset[] = {EMBER_FIELD("eps", finfo_get, 0),
                               EMBER_FIELD("smallest_subnormal", finfo_get, 6),
                               EMBER_FIELD("dtype", finfo_get, 7),
                               {}};
-PyGetSetDef iinfo_getset[] = {EMBER_FIELD("max", iinfo_get, 0), EMBER_FIELD("min", iinfo_get, 1),
-                              EMBER_FIELD("bits", iinfo_get, 2), EMBER_FIELD("dtype", iinfo_get, 3), {}};
+PyGetSetDef iinfo_getset[] = {EMBER_FIELD("max", iinfo_get, 0),
+                              EMBER_FIELD("min", iinfo_get, 1),
+                              EMBER_FIELD("bits", iinfo_get, 2),
+                              EMBER_FIELD("dtype", iinfo_get, 3),
+                              {}};
 #undef EMBER_FIELD
 PyObject* info_compare(PyObject* a, PyObject* b, int op) {
   if (Py_TYPE(a) != Py_TYPE(b) || (op != Py_EQ && op != Py_NE)) Py_RETURN_NOTIMPLEMENTED;

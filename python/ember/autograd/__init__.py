@@ -108,7 +108,9 @@ def grad(
     (tensor([ 3., 12.]),)
     """
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
     outputs, inputs = _as_tuple(outputs), _as_tuple(inputs)
     retain = create_graph if retain_graph is None else retain_graph
     allow_unused = materialize_grads if allow_unused is None else allow_unused
@@ -153,7 +155,17 @@ class Variable(metaclass=_VariableType):
         return data.detach().requires_grad_() if requires_grad else data
 
 
-_SUBMODULES = ("anomaly_mode", "forward_ad", "function", "functional", "grad_mode", "gradcheck", "graph", "profiler", "variable")
+_SUBMODULES = (
+    "anomaly_mode",
+    "forward_ad",
+    "function",
+    "functional",
+    "grad_mode",
+    "gradcheck",
+    "graph",
+    "profiler",
+    "variable",
+)
 
 
 def __getattr__(name):

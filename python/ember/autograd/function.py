@@ -40,7 +40,9 @@ class BackwardCFunction(_C._FunctionBase, FunctionCtx):
 
 class _FunctionMeta(type):
     def __init__(cls, name, bases, attributes):
-        cls._context = type(name + "Backward", (BackwardCFunction,), {"_forward_cls": cls, "__module__": cls.__module__})
+        cls._context = type(
+            name + "Backward", (BackwardCFunction,), {"_forward_cls": cls, "__module__": cls.__module__}
+        )
         super().__init__(name, bases, attributes)
 
 
@@ -67,7 +69,10 @@ class Function(metaclass=_FunctionMeta):
         raise RuntimeError(f"{type(self)} should not be instantiated. Methods on autograd functions are all static.")
 
     def __call__(self, *args, **kwargs):
-        raise RuntimeError("Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd function with static forward method.")
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. "
+            "Please use new-style autograd function with static forward method."
+        )
 
     @staticmethod
     def forward(*args, **kwargs):

@@ -23,14 +23,23 @@ def _same(many, values):
 def _grad(outputs, inputs, seeds, create_graph, strict):
     kept = [(o, s) for o, s in zip(outputs, seeds) if o.requires_grad]
     if strict and len(kept) < len(outputs):
-        raise RuntimeError("An output of the user-provided function does not require gradient. This is not allowed in strict mode.")
+        raise RuntimeError(
+            "An output of the user-provided function does not require gradient. This is not allowed in strict mode."
+        )
     if not kept:
         return tuple(ember.zeros_like(x) for x in inputs)
     found = ember.autograd.grad(
-        [o for o, _ in kept], inputs, [s for _, s in kept], retain_graph=True, create_graph=create_graph, allow_unused=True
+        [o for o, _ in kept],
+        inputs,
+        [s for _, s in kept],
+        retain_graph=True,
+        create_graph=create_graph,
+        allow_unused=True,
     )
     if strict and any(g is None for g in found):
-        raise RuntimeError("The output of the user-provided function is independent of an input. This is not allowed in strict mode.")
+        raise RuntimeError(
+            "The output of the user-provided function is independent of an input. This is not allowed in strict mode."
+        )
     return tuple(ember.zeros_like(x) if g is None else g for g, x in zip(found, inputs))
 
 
@@ -81,7 +90,13 @@ def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, out
         output = func(*args)
         if not isinstance(output, Tensor) or output.numel() != 1:
             raise RuntimeError("The Tensor returned by the function given to hessian should contain a single element")
-        return _grad([output.reshape(())], args, [None if output.numel() != 1 else ember.ones_like(output.reshape(()))], True, strict)
+        return _grad(
+            [output.reshape(())],
+            args,
+            [None if output.numel() != 1 else ember.ones_like(output.reshape(()))],
+            True,
+            strict,
+        )
 
     blocks = jacobian(lambda *args: gradient(*args), inputs, create_graph, strict)
     return blocks if many else blocks[0][0]
@@ -94,7 +109,10 @@ def vjp(func, inputs, v=None, create_graph=False, strict=False):
         inputs = _fresh(inputs, create_graph)
         many_out, outputs = _tuple(func(*inputs))
         if v is None and (len(outputs) != 1 or outputs[0].numel() != 1):
-            raise RuntimeError("The vector v can only be None if the user-provided function returns a single Tensor with a single element.")
+            raise RuntimeError(
+                "The vector v can only be None if the user-provided function returns a single Tensor with a single "
+                "element."
+            )
         seeds = tuple(map(ember.ones_like, outputs)) if v is None else _tuple(v)[1]
         result = _grad(outputs, inputs, seeds, create_graph, strict)
     answer = _same(many_out, outputs), _same(many, result)

@@ -73,8 +73,10 @@ def _compare(output, target, rows, atol, rtol, where):
             if output.is_complex():
                 parts = parts.imag if imaginary else parts.real
             if target.is_complex():  # backward's convention: d/d(real) + i d/d(imag)
-                parts = ember.complex(parts[0::2].contiguous().real if parts.is_complex() else parts[0::2].contiguous(),
-                                      parts[1::2].contiguous().real if parts.is_complex() else parts[1::2].contiguous())
+                parts = ember.complex(
+                    parts[0::2].contiguous().real if parts.is_complex() else parts[0::2].contiguous(),
+                    parts[1::2].contiguous().real if parts.is_complex() else parts[1::2].contiguous(),
+                )
             expected = parts.to(got.dtype)
             if not ember.allclose(got, expected, rtol, atol):
                 raise GradcheckError(
@@ -103,8 +105,8 @@ def gradcheck(
 ):
     """Is `func`'s backward what small differences say, for every element of every input that requires gradient?
 
-    Inputs should be float64 (or complex128): differences of float32 are too coarse. GradcheckError (a RuntimeError) when
-    they disagree, or False with `raise_exception=False`.
+    Inputs should be float64 (or complex128): differences of float32 are too coarse. GradcheckError (a RuntimeError)
+    when they disagree, or False with `raise_exception=False`.
 
     >>> ember.autograd.gradcheck(ember.sin, ember.ones(2, dtype=ember.float64, requires_grad=True))
     True
@@ -113,17 +115,21 @@ def gradcheck(
     targets = _differentiable(inputs)
     if not targets:
         raise ValueError(
-            "gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True."
+            "gradcheck expects at least one input tensor to require gradient, but none of the them have "
+            "requires_grad=True."
         )
     for i, t in enumerate(targets):
         if t.dtype not in (ember.float64, ember.complex128):
             warnings.warn(
-                f"Input #{i} requires gradient and is not a double precision floating point or complex. This check will "
-                "likely fail if all the inputs are not of double precision floating point or complex. ",
+                f"Input #{i} requires gradient and is not a double precision floating point or complex. This check "
+                "will likely fail if all the inputs are not of double precision floating point or complex. ",
                 stacklevel=2,
             )
         if t.numel() and any(s == 0 and n > 1 for s, n in zip(t.stride(), t.shape)):
-            raise RuntimeError(f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are non-overlapping.")
+            raise RuntimeError(
+                f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are "
+                "non-overlapping."
+            )
     try:
         for i, target in enumerate(targets):
             target.retain_grad() if not target.is_leaf else None
@@ -177,11 +183,21 @@ def gradgradcheck(
 
     def first_order(*args):
         given, seeds = args[:-count], args[-count:]
-        given = tuple(x.detach().requires_grad_() if isinstance(x, Tensor) and x.requires_grad and x.is_leaf else x for x in given) \
-            if not ember.is_grad_enabled() else given
+        given = (
+            tuple(
+                x.detach().requires_grad_() if isinstance(x, Tensor) and x.requires_grad and x.is_leaf else x
+                for x in given
+            )
+            if not ember.is_grad_enabled()
+            else given
+        )
         with ember.enable_grad():
             outputs = _differentiable(func(*given))
             targets = [x for x in given if isinstance(x, Tensor) and x.requires_grad]
-            return ember.autograd.grad(outputs, targets, seeds, create_graph=True, allow_unused=True, materialize_grads=True)
+            return ember.autograd.grad(
+                outputs, targets, seeds, create_graph=True, allow_unused=True, materialize_grads=True
+            )
 
-    return gradcheck(first_order, (*inputs, *grad_outputs), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception)
+    return gradcheck(
+        first_order, (*inputs, *grad_outputs), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception
+    )

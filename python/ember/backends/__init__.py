@@ -1,5 +1,5 @@
-# Settings of libraries that PyTorch can be built with. Ember has none of them under the CPU's kernels; what programs set
-# is remembered, so that they run unchanged.
+# Settings of libraries that PyTorch can be built with. Ember has none of them under the CPU's kernels; what programs
+# set is remembered, so that they run unchanged.
 """What the build can use, and settings that programs make."""
 
 import sys

@@ -1,5 +1,5 @@
-# Ember on a machine without a GPU: every question has its honest answer, every setting is accepted where PyTorch without
-# CUDA accepts it, and what needs a GPU raises.
+# Ember on a machine without a GPU: every question has its honest answer, every setting is accepted where PyTorch
+# without CUDA accepts it, and what needs a GPU raises.
 """CUDA: not available in this build."""
 
 import contextlib
@@ -35,7 +35,9 @@ def _nothing(*args, **kwargs):
     """Nothing to do without a GPU."""
 
 
-current_device = get_device_name = get_device_properties = get_device_capability = set_device = synchronize = _unavailable
+current_device = get_device_name = get_device_properties = get_device_capability = set_device = synchronize = (
+    _unavailable
+)
 current_stream = default_stream = mem_get_info = get_rng_state = init = _unavailable
 empty_cache = manual_seed = manual_seed_all = seed = seed_all = reset_peak_memory_stats = ipc_collect = _nothing
 set_rng_state_all = reset_max_memory_allocated = _nothing
