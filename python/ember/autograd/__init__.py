@@ -13,6 +13,7 @@ from ember._C import Tensor
 from ember.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from ember.autograd.function import Function, NestedIOFunction, once_differentiable
 from ember.autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
+from ember.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 
 __all__ = [
     "Function",
@@ -161,7 +162,6 @@ _SUBMODULES = (
     "function",
     "functional",
     "grad_mode",
-    "gradcheck",
     "graph",
     "profiler",
     "variable",
@@ -169,10 +169,6 @@ _SUBMODULES = (
 
 
 def __getattr__(name):
-    if name in ("gradgradcheck", "GradcheckError"):
-        return getattr(_importlib.import_module("ember.autograd.gradcheck"), name)
-    if name == "gradcheck":  # the function, as in PyTorch, where the module has its name too
-        return _importlib.import_module("ember.autograd.gradcheck").gradcheck
     if name in _SUBMODULES:
         return _importlib.import_module(f"ember.autograd.{name}")
     raise AttributeError(f"module 'ember.autograd' has no attribute '{name}'")
