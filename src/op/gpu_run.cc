@@ -70,9 +70,12 @@ class Arguments {
     if (wide_) list.emplace_back(i);
     else list.emplace_back(static_cast<int32_t>(i));
   }
-  void operand(const Operand& o, size_t rank) {
+  void buffer(const Operand& o) {
     list.emplace_back(o.buffer);
     index(-o.first);
+  }
+  void operand(const Operand& o, size_t rank) {
+    buffer(o);
     for (size_t d = 0; d < rank; ++d) index(o.strides[d]);
   }
   void attribute(const Scalar& s, Compute c) {
@@ -138,6 +141,45 @@ Tensor opencl_pointwise(const Op& op, int which, const Tensor& g, const Value* a
                       static_cast<size_t>(out.numel()), kGroup);
   operands.back().buffer.download(operands.back().memory(), operands.back().bytes());
   return out;
+}
+
+Tensor opencl_reduce(const Tensor& x, cpu::DimMask mask, cpu::Reduction rule, Compute compute, DType out,
+                     cpu::Finish finish, double p) {
+  EMBER_CHECK_NOT_IMPLEMENTED(gpu::opencl::why_not().empty(), "reduce: OpenCL: ", gpu::opencl::why_not());
+  ReduceKernel kernel{rule, finish, compute, x.dtype(), out};
+  Dims kept, kept_strides, reduced, reduced_strides;
+  for (size_t d = 0; d < x.sizes().size(); ++d) {
+    const bool gone = mask >> d & 1;
+    (gone ? reduced : kept).push_back(x.sizes()[d]);
+    (gone ? reduced_strides : kept_strides).push_back(x.strides()[d]);
+  }
+  kernel.kept = static_cast<int>(kept.size()), kernel.reduced = static_cast<int>(reduced.size());
+  const Tensor y = empty_raw(kept, out);
+  if (y.numel() == 0) return y;
+  Operand from(x, x.sizes()), to(y, y.sizes());
+  if (x.numel() == 0) from.first = from.count = 0;
+  int64_t count = 1;
+  for (int64_t n : reduced) count *= n;
+  constexpr int64_t kNarrow = std::numeric_limits<int32_t>::max();
+  kernel.wide = from.count > kNarrow || count > kNarrow || y.numel() > kNarrow;
+
+  Arguments arguments(kernel.wide);
+  from.buffer = Buffer(from.bytes()), to.buffer = Buffer(to.bytes());
+  if (from.count > 0) from.buffer.upload(from.memory(), from.bytes());
+  arguments.buffer(from);
+  for (const Dims* strides : {&kept_strides, &reduced_strides}) {
+    for (int64_t s : *strides) arguments.index(s);
+  }
+  arguments.operand(to, kept.size());
+  for (const Dims* sizes : {&kept, &reduced}) {
+    for (int64_t n : *sizes) arguments.index(n);
+  }
+  arguments.index(count);
+  arguments.attribute(p, compute);
+  gpu::opencl::launch(opencl_prelude(), {kernel.name(), write_kernel(kernel)}, arguments.list,
+                      static_cast<size_t>(y.numel() * kReduceGroup), kReduceGroup);
+  to.buffer.download(to.memory(), to.bytes());
+  return y;
 }
 
 void opencl_prepare(Span<PointwiseKernel> kernels) {

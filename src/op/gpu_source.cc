@@ -1,43 +1,12 @@
 // Writing kernel texts from recorded expressions.
 #include "op/gpu_source.h"
 
-#include <cmath>
-#include <cstdio>
+#include "op/gpu_expression.h"
 
 namespace ember {
 namespace {
 
 using gpu::Dialect;
-
-constexpr bool complex_compute(Compute c) { return c == Compute::kC64 || c == Compute::kC128; }
-constexpr bool float_compute(Compute c) { return c != Compute::kI64 && c != Compute::kU64 && c != Compute::kBool; }
-
-// The type that the text's temporaries have, which is also the suffix of the prelude's functions.
-std::string_view lane_name(Compute c) {
-  constexpr std::string_view names[] = {"f32", "f64", "i64", "u64", "u8", "f32", "f64"};
-  return names[static_cast<int>(c)];
-}
-// How a dtype is stored.
-std::string_view stored_name(DType d) {
-  switch (d) {
-    case DType::kBool:
-    case DType::kUInt8: return "u8";
-    case DType::kInt8: return "i8";
-    case DType::kUInt16:
-    case DType::kFloat16:
-    case DType::kBFloat16: return "u16";
-    case DType::kInt16: return "i16";
-    case DType::kUInt32: return "u32";
-    case DType::kInt32: return "i32";
-    case DType::kUInt64: return "u64";
-    case DType::kInt64: return "i64";
-    case DType::kFloat32: return "f32";
-    case DType::kFloat64: return "f64";
-    case DType::kComplex64: return "c64";
-    case DType::kComplex128: return "c128";
-  }
-  __builtin_unreachable();
-}
 
 struct Traced {
   SymGraph graph;
@@ -67,7 +36,6 @@ class Writer {
     signature();
     position();
     loads();
-    body();
     store();
     out_ += "}\n";
     return {std::move(out_), t_.reads};
@@ -134,131 +102,30 @@ class Writer {
   void loads() {
     for (int i = 0; i < operands(); ++i) {
       if (!reads(i)) continue;
-      const std::string n = operand_name(i), at = str(n, "[", n, "_i]");
+      const std::string n = operand_name(i), index = n + "_i", at = str(n, "[", index, "]");
       const DType d = stored(i);
       if (i > 0 && i <= k_.op->pointwise->inputs && (k_.op->pointwise->mask_inputs >> (i - 1) & 1)) {
         line("  const bool x", i, " = ", at, " != 0;");
       } else if (complex_compute(k_.compute)) {
         const bool whole = is_complex(d);
-        line("  const ", lane_, " x", i, " = (", lane_, ")", whole ? at + ".re" : loaded(d, n, at), ";");
+        line("  const ", lane_, " x", i, " = (", lane_, ")", whole ? at + ".re" : load_text(d, n, index), ";");
         line("  const ", lane_, " x", i, "_im = ", whole ? str("(", lane_, ")", at, ".im") : std::string("0"), ";");
       } else {
-        line("  const ", lane_, " x", i, " = (", lane_, ")", loaded(d, n, at), ";");
+        line("  const ", lane_, " x", i, " = (", lane_, ")", load_text(d, n, index), ";");
       }
     }
   }
-  std::string loaded(DType d, std::string_view name, const std::string& at) const {
-    if (d == DType::kFloat16) return str("load_f16(", name, " + ", name, "_i)");
-    if (d == DType::kBFloat16) return str("load_bf16(", name, " + ", name, "_i)");
-    if (d == DType::kBool) return str("(", at, " != 0)");
-    return at;
-  }
-
-  void body() {
-    std::vector<bool> live(t_.graph.nodes.size());
-    for (int root : {t_.roots.re, t_.roots.im}) {
-      if (root >= 0) live[static_cast<size_t>(root)] = true;
-    }
-    for (size_t i = live.size(); i-- > 0;) {
-      if (!live[i]) continue;
-      for (int a : t_.graph.nodes[i].args) {
-        if (a >= 0) live[static_cast<size_t>(a)] = true;
-      }
-    }
-    for (size_t i = 0; i < live.size(); ++i) {
-      const SymNode& n = t_.graph.nodes[i];
-      if (!live[i] || n.kind != SymNode::kCall) continue;
-      line("  const ", n.mask ? std::string_view("bool") : lane_, " t", static_cast<int>(i), " = ", call(n), ";");
-    }
-  }
-
-  std::string use(int id) const {
-    const SymNode& n = t_.graph.nodes[static_cast<size_t>(id)];
-    switch (n.kind) {
-      case SymNode::kInput: return str("x", n.index, n.imaginary ? "_im" : "");
-      case SymNode::kAttribute: return str("a", n.index, n.imaginary ? "_im" : "");
-      case SymNode::kLiteral: return literal(n.literal);
-      default: return str("t", id);
-    }
-  }
-  std::string literal(double value) const {
-    if (std::isnan(value)) return str("(", lane_, ")NAN");
-    if (std::isinf(value)) return str(value < 0 ? "-(" : "(", lane_, ")INFINITY");
-    char digits[40];
-    if (!float_compute(k_.compute)) {
-      std::snprintf(digits, sizeof digits, "%lld", static_cast<long long>(value));
-      return str("(", lane_, ")", value < 0 ? "(" : "", digits, value < 0 ? ")" : "");
-    }
-    const bool single = lane_ == "f32";
-    std::snprintf(digits, sizeof digits, single ? "%.9g" : "%.17g", single ? static_cast<float>(value) : value);
-    std::string s = digits;
-    if (s.find_first_of(".e") == s.npos) s += ".0";
-    if (single) s += 'f';
-    return value < 0 || std::signbit(value) ? str("(", s, ")") : s;
-  }
-
-  std::string call(const SymNode& n) const {
-    const std::string a = use(n.args[0]), b = n.args[1] < 0 ? "" : use(n.args[1]);
-    const bool on_masks = t_.graph.nodes[static_cast<size_t>(n.args[0])].mask;
-    const std::string_view w = n.call;
-    if (w == "select") return str(a, " ? ", b, " : ", use(n.args[2]));
-    if (w == "!") return str("!", a);
-    if (w == "~") return str(on_masks ? "!" : "~", a);
-    if (on_masks && w == "^") return str(a, " != ", b);
-    if (on_masks && (w == "&" || w == "|")) return str(a, " ", w, w, " ", b);
-    if (n.mask && (w == "<" || w == "<=" || w == ">" || w == ">=" || w == "==" || w == "!="))
-      return str(a, " ", w, " ", b);
-    if (w == "&" || w == "|" || w == "^") return str("(", lane_, ")(", a, " ", w, " ", b, ")");
-    return float_compute(k_.compute) ? float_call(n, a, b) : integer_call(w, a, b);
-  }
-
-  std::string float_call(const SymNode& n, const std::string& a, const std::string& b) const {
-    const std::string_view w = n.call;
-    if (w == "+" || w == "-" || w == "*" || w == "/") return str(a, " ", w, " ", b);
-    if (w == "neg") return str("-", a);
-    if (w == "conj" || w == "real") return a;
-    if (w == "imag") return literal(0);
-    if (w == "rsqrt") return str(literal(1), " / sqrt(", a, ")");
-    if (w == "abs") return str("fabs(", a, ")");
-    if (w == "round") return str("rint(", a, ")");
-    if (w == "fma") return str("fma(", a, ", ", b, ", ", use(n.args[2]), ")");
-    if (w == "sgn") return str("sign_", lane_, "(", a, ")");
-    std::string name(w);
-    for (std::string_view own : {"min", "max", "sign", "isnan", "isinf", "isfinite", "signbit", "sigmoid", "remainder",
-                                 "floor_div", "erfinv", "digamma", "tanh"}) {
-      if (w == own) ((name += '_') += lane_);
-    }
-    return str(name, "(", a, b.empty() ? "" : ", ", b, ")");
-  }
-
-  std::string integer_call(std::string_view w, const std::string& a, const std::string& b) const {
-    for (std::string_view nothing : {"floor", "ceil", "trunc", "round", "conj", "real"}) {
-      if (w == nothing) return a;
-    }
-    if (w == "imag") return literal(0);
-    constexpr std::string_view names[][2] = {{"+", "add"},    {"-", "sub"},   {"*", "mul"},  {"/", "div"},
-                                             {"%", "fmod"},   {"<<", "shl"},  {">>", "shr"}, {"sgn", "sign"},
-                                             {"fmin", "min"}, {"fmax", "max"}};
-    for (auto& [from, to] : names) {
-      if (w == from) w = to;
-    }
-    return str(w, "_", lane_, "(", a, b.empty() ? "" : ", ", b, ")");
-  }
-
   void store() {
-    const bool mask = t_.graph.nodes[static_cast<size_t>(t_.roots.re)].mask;
-    const std::string v = use(t_.roots.re);
-    if (is_complex(k_.out)) {
-      const std::string_view part = k_.out == DType::kComplex64 ? "f32" : "f64";
-      line("  out[out_i].re = (", part, ")", v, ";");
-      line("  out[out_i].im = ", t_.roots.complex() ? str("(", part, ")", use(t_.roots.im)) : std::string("0"), ";");
-    } else if (k_.out == DType::kBool) {
-      line("  out[out_i] = ", mask ? v : str(v, " != 0"), " ? 1 : 0;");
-    } else if (is_reduced_float(k_.out)) {
-      line("  store_", k_.out == DType::kFloat16 ? "f16" : "bf16", "(", v, ", out + out_i);");
-    } else {
-      line("  out[out_i] = (", stored_name(k_.out), ")", v, ";");
+    const Expression e(t_.graph, k_.compute);
+    out_ += e.temporaries({t_.roots.re, t_.roots.im});
+    const std::string v = e.use(t_.roots.re);
+    if (!is_complex(k_.out)) {
+      out_ += "  " + store_text(k_.out, "out", "out_i", v, e.mask(t_.roots.re));
+      return;
     }
+    const std::string_view part = k_.out == DType::kComplex64 ? "f32" : "f64";
+    line("  out[out_i].re = (", part, ")", v, ";");
+    line("  out[out_i].im = ", t_.roots.complex() ? str("(", part, ")", e.use(t_.roots.im)) : std::string("0"), ";");
   }
 
   const PointwiseKernel& k_;

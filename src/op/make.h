@@ -131,6 +131,7 @@ std::unique_ptr<Op> make() {
   if constexpr (requires { T::forms; }) op->forms = T::forms;
   else op->forms = form::kPlain;
   if constexpr (requires { T::saves; }) op->saves = T::saves;
+  if constexpr (requires { T::reduces; }) op->reduces = &T::reduces;
   if constexpr (requires { &T::call; }) {
     static_assert(T::kind == Kind::kComposite, "`call` is a composite's rule");
     detail::Rule<&T::call>::check(s, "call");

@@ -17,6 +17,7 @@ namespace ember {
 
 struct Op;
 struct Pointwise;  // op/pointwise.h: tiles, partials and symbolic forms of a pointwise op
+struct Reduces;    // op/gpu_reduce.h: the rule of a reduction
 class Grads;       // op/grads.h: what a vjp reads and writes
 
 // What infer says of a result: everything but the data. No strides: contiguous.
@@ -61,6 +62,7 @@ struct Op {
   Forms forms = 0;
   Saves saves;
   const Pointwise* pointwise = nullptr;
+  const Reduces* reduces = nullptr;  // of a reduction that is one rule over one tensor
 
   // Null where an op has no such rule. Arguments are boxed in schema order.
   void (*compose)(const Value* args, Value* results) = nullptr;        // composite: a function of other ops

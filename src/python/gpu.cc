@@ -154,6 +154,50 @@ PyObject* cpu_run(PyObject*, PyObject* args) {
   });
 }
 
+PyObject* reduce_ops(PyObject*, PyObject*) {
+  return guard([]() -> PyObject* {
+    Ref list = own(PyList_New(0));
+    for (const auto& op : all_ops()) {
+      if (!op->reduces) continue;
+      Ref entry = own(Py_BuildValue("sii", op->name().c_str(), static_cast<int>(op->reduces->rule),
+                                    static_cast<int>(op->reduces->finish)));
+      check(PyList_Append(list.get(), entry.get()));
+    }
+    return list.release();
+  });
+}
+// Rules and finishes go by number, as kernel/cpu/reduce.h counts them.
+PyObject* reduce_program(PyObject*, PyObject* args) {
+  return guard([&]() -> PyObject* {
+    PyObject* list;
+    const char* dialect;
+    if (!PyArg_ParseTuple(args, "O!s:_gpu_reduce_program", &PyList_Type, &list, &dialect)) return nullptr;
+    std::string text = gpu::prelude(dialect_named(dialect));
+    for (Py_ssize_t i = 0; i < PyList_Size(list); ++i) {
+      int rule, finish;
+      PyObject* dtype;
+      if (!PyArg_ParseTuple(PyList_GetItem(list, i), "iiO", &rule, &finish, &dtype)) return nullptr;
+      const DType d = to_dtype(dtype);
+      text += write_kernel(ReduceKernel{static_cast<cpu::Reduction>(rule), static_cast<cpu::Finish>(finish),
+                                        compute_named(dtype), d, d, 1, 2});
+    }
+    return PyUnicode_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size()));
+  });
+}
+PyObject* opencl_reduce_run(PyObject*, PyObject* args) {
+  return guard([&]() -> PyObject* {
+    int rule, finish;
+    PyObject *tensor, *compute, *out;
+    unsigned long long mask;
+    double p;
+    if (!PyArg_ParseTuple(args, "iiO!KOOd:_opencl_reduce", &rule, &finish, tensor_type, &tensor, &mask, &compute, &out,
+                          &p))
+      return nullptr;
+    return wrap(opencl_reduce(unwrap(tensor), mask, static_cast<cpu::Reduction>(rule), compute_named(compute),
+                              to_dtype(out), static_cast<cpu::Finish>(finish), p));
+  });
+}
+
 PyObject* opencl_device(PyObject*, PyObject*) {
   return guard([]() -> PyObject* {
     const std::string missing = gpu::opencl::why_not(), name = gpu::opencl::device_name();
@@ -192,6 +236,10 @@ PyMethodDef functions[] = {
     {"_opencl_run", opencl_run, METH_VARARGS,
      "(op, which, tensors, numbers) -> the result, computed by OpenCL; a partial's tensors are g, inputs, result"},
     {"_pointwise_run", cpu_run, METH_VARARGS, "The same, computed by the CPU's tiles."},
+    {"_gpu_reductions", reduce_ops, METH_NOARGS, "[(op, rule, finish), ...]"},
+    {"_gpu_reduce_program", reduce_program, METH_VARARGS, "([(rule, finish, dtype), ...], dialect) -> one text"},
+    {"_opencl_reduce", opencl_reduce_run, METH_VARARGS,
+     "(rule, finish, tensor, mask of reduced dims, compute dtype, result's dtype, p) -> the result, by OpenCL"},
     {"_nvrtc_open", nvrtc_open, METH_VARARGS, "(folder of libnvrtc, or the loader's) -> is it there?"},
     {"_nvrtc_compile", nvrtc_compile, METH_VARARGS, "(text, 'sm_80' or 'compute_80') -> machine code or PTX"},
     {}};

@@ -6,12 +6,10 @@ PyTorch. Operands that are strided, broadcast, offset or narrow take the same bo
 those are tested on a few ops.
 """
 
-import os
-import sys
-
 import ember
 import numpy as np
 import pytest
+from common import needs_nvrtc, needs_opencl
 from ember import _C
 
 NUMPY = {
@@ -30,26 +28,8 @@ SHAPES = {op: (inputs, numbers, masks) for op, inputs, numbers, masks, _ in ENTR
 
 # Where terms of the size of the operands cancel, an error is measured against the operands.
 CANCELLING = {"lgamma", "digamma", "silu", "_gelu_erf", "_gelu_tanh", "mish", "tanhshrink"}
+CANCELLING |= {"_binary_cross_entropy_logits", "_kl_div"}
 ULPS = {"pow": 32}  # of complex numbers, exp(w log z): the error grows with the exponent
-
-
-def nvrtc_folder():
-    """Where nvidia-cuda-nvrtc put the library, or ''."""
-    for root in sys.path:
-        for part in ("cu13", "cuda_nvrtc", "cu12"):
-            folder = os.path.join(root, "nvidia", part, "lib")
-            if os.path.isdir(folder) and any(f.startswith("libnvrtc.so") for f in os.listdir(folder)):
-                return folder
-    return ""
-
-
-needs_nvrtc = pytest.mark.skipif(
-    not _C._nvrtc_open(nvrtc_folder()), reason="NVRTC is not installed (pip install 'nvidia-cuda-nvrtc==13.0.*')"
-)
-needs_opencl = pytest.mark.skipif(
-    bool(_C._opencl_device()[1]),
-    reason=f"OpenCL: {_C._opencl_device()[1]} (Debian: pocl-opencl-icd ocl-icd-opencl-dev)",
-)
 
 
 def test_every_entry_has_kernels():

@@ -39,6 +39,7 @@ struct Sum {
 
 Integers and bool are summed in int64; f16 and bf16 in float32. The sum is pairwise: its error grows with log n.)";
   static constexpr auto kind = Kind::kReduce;
+  static constexpr Reduces reduces{Reduction::kSum};
   static Meta infer(const Tensor& x, OptDims dim, bool keepdim, OptDType dtype) {
     return reduced_meta(x, dims_mask(x, dim), keepdim, sum_dtype(x, dtype));
   }
@@ -55,6 +56,7 @@ struct Nansum {
       "nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor";
   static constexpr auto doc = "The sum over `dim` with nan counted as zero.";
   static constexpr auto kind = Kind::kReduce;
+  static constexpr Reduces reduces{Reduction::kNanSum};
   static constexpr Saves saves{.inputs = 1};
   static Meta infer(const Tensor& x, OptDims dim, bool keepdim, OptDType dtype) {
     check_real("nansum", x);
@@ -74,6 +76,7 @@ struct Mean {
       "mean(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor";
   static constexpr auto doc = "The mean over `dim` (one, several, or all when None).";
   static constexpr auto kind = Kind::kReduce;
+  static constexpr Reduces reduces{Reduction::kSum, Finish::kMean};
   static Meta infer(const Tensor& x, OptDims dim, bool keepdim, OptDType dtype) {
     check_float("mean", x, dtype);
     return reduced_meta(x, dims_mask(x, dim), keepdim, dtype.value_or(x.dtype()));
@@ -97,6 +100,7 @@ struct Prod {
       "prod(Tensor self, int? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor";
   static constexpr auto doc = "The product over `dim`, or of all elements.";
   static constexpr auto kind = Kind::kReduce;
+  static constexpr Reduces reduces{Reduction::kProd};
   static constexpr Saves saves{.inputs = 1, .outputs = 1};
   static Meta infer(const Tensor& x, OptInt dim, bool keepdim, OptDType dtype) {
     return reduced_meta(x, dim_mask(x, dim), keepdim, sum_dtype(x, dtype));
@@ -134,6 +138,7 @@ Tensor share_extreme(const Tensor& g, const Tensor& x, const Tensor& y, DimMask 
 template <bool kLargest>
 struct Extreme {
   static constexpr auto kind = Kind::kReduce;
+  static constexpr Reduces reduces{kLargest ? Reduction::kMax : Reduction::kMin};
   static constexpr Saves saves{.inputs = 1, .outputs = 1};
   static Meta infer(const Tensor& x, DimsView dim, bool keepdim) {
     const DimMask mask = dims_mask(x, dim);
@@ -161,6 +166,7 @@ struct Amin : Extreme<false> {
 template <bool kLargest>
 struct ExtremeOfAll {
   static constexpr auto kind = Kind::kReduce;
+  static constexpr Reduces reduces{kLargest ? Reduction::kMax : Reduction::kMin};
   static constexpr Saves saves{.inputs = 1, .outputs = 1};
   static Meta infer(const Tensor& x) {
     check_real(kLargest ? "max" : "min", x);
@@ -255,6 +261,7 @@ struct Argmin : ArgExtreme<false> {
 template <bool kAll>
 struct Truth {
   static constexpr auto kind = Kind::kReduce;
+  static constexpr Reduces reduces{kAll ? Reduction::kMin : Reduction::kMax};
   static Meta infer(const Tensor& x, OptDims dim, bool keepdim) {
     return reduced_meta(x, dim && dim->empty() ? 0 : dims_mask(x, dim), keepdim,
                         x.dtype() == DType::kUInt8 ? DType::kUInt8 : DType::kBool);
@@ -276,6 +283,7 @@ struct VectorNorm {
   static constexpr auto schema = "_vector_norm(Tensor self, float ord, int[1]? dim, bool keepdim, ScalarType dtype) -> Tensor";
   static constexpr auto doc = "linalg_vector_norm of real numbers.";
   static constexpr auto kind = Kind::kReduce;
+  static constexpr Reduces reduces{Reduction::kPowSum, Finish::kRoot};
   static constexpr auto forms = form::kFunction;
   static constexpr Saves saves{.inputs = 1, .outputs = 1};
   static Meta infer(const Tensor& x, double p, OptDims dim, bool keepdim, DType dtype) {

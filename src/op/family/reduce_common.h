@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernel/cpu/reduce.h"
+#include "op/gpu_reduce.h"
 #include "op/make.h"
 #include "op/ops.h"
 
