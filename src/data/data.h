@@ -119,8 +119,8 @@ struct DataLoaderOptions {
   int num_workers = 0;      // threads; 0 loads in the caller's
   int prefetch_factor = 2;  // batches that each worker loads ahead
   Generator* generator = nullptr;
-  std::shared_ptr<Sampler> sampler;                          // an order of your own, in place of `shuffle`
-  std::function<Batch(const std::vector<Sample>&)> collate;  // default_collate unless given
+  std::shared_ptr<Sampler> sampler = {};                          // an order of your own, in place of `shuffle`
+  std::function<Batch(const std::vector<Sample>&)> collate = {};  // default_collate unless given
 };
 
 class EMBER_API DataLoader {

@@ -17,7 +17,7 @@
 namespace ember::optim {
 
 // Options of a group. `each` visits them under the names that checkpoints have.
-struct SGDOptions {
+struct EMBER_API SGDOptions {
   double lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0;
   bool nesterov = false, maximize = false;
   template <class F>
@@ -27,7 +27,7 @@ struct SGDOptions {
   }
 };
 
-struct AdamOptions {
+struct EMBER_API AdamOptions {
   double lr = 1e-3;
   std::array<double, 2> betas = {0.9, 0.999};
   double eps = 1e-8, weight_decay = 0;
@@ -39,7 +39,7 @@ struct AdamOptions {
   }
 };
 
-struct AdamWOptions {
+struct EMBER_API AdamWOptions {
   double lr = 1e-3;
   std::array<double, 2> betas = {0.9, 0.999};
   double eps = 1e-8, weight_decay = 1e-2;
@@ -47,7 +47,7 @@ struct AdamWOptions {
   operator AdamOptions() const { return {lr, betas, eps, weight_decay, amsgrad, maximize, true}; }
 };
 
-struct RMSpropOptions {
+struct EMBER_API RMSpropOptions {
   double lr = 1e-2, alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0;
   bool centered = false, maximize = false;
   template <class F>
@@ -57,7 +57,7 @@ struct RMSpropOptions {
   }
 };
 
-struct AdagradOptions {
+struct EMBER_API AdagradOptions {
   double lr = 1e-2, lr_decay = 0, weight_decay = 0, initial_accumulator_value = 0, eps = 1e-10;
   bool maximize = false;
   template <class F>
@@ -127,6 +127,11 @@ class EMBER_API OptimizerOf : public Optimizer {
 
   std::vector<Group<Options>> groups_;
 };
+
+extern template class OptimizerOf<SGDOptions>;
+extern template class OptimizerOf<AdamOptions>;
+extern template class OptimizerOf<RMSpropOptions>;
+extern template class OptimizerOf<AdagradOptions>;
 
 class EMBER_API SGD : public OptimizerOf<SGDOptions> {
  public:

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-__all__ = ["SCRIPTS", "missing", "run"]
+__all__ = ["SCRIPTS", "export_digits", "missing", "run"]
 
 SCRIPTS = {
     "digits": "a convolutional network learns to read handwritten digits",
@@ -56,4 +56,18 @@ What to try next:
   compare    python -m ember.demo.digits --torch   (the same program, the same losses, on PyTorch)
   your own   put `import ember as torch` in a program of yours"""
     )
+    return 0
+
+
+def export_digits(path):
+    """Writes the digits as digits.py splits them, for programs in C++: train_x, train_y, test_x, test_y in one .pt file.
+
+    Returns an exit status.
+    """
+    import ember
+
+    from . import digits
+
+    (train_x, train_y), (test_x, test_y) = (part.tensors for part in digits.load_data())
+    ember.save({"train_x": train_x, "train_y": train_y, "test_x": test_x, "test_y": test_y}, path)
     return 0
