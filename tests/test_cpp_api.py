@@ -28,8 +28,10 @@ def run(*command):
 
 def build(source, folder):
     """The folder with the built programs. An installed package is a prefix; a working tree links to its build's."""
-    installed = (PACKAGE / "lib/cmake/Ember").is_dir()
-    where = f"-DCMAKE_PREFIX_PATH={PACKAGE}" if installed else f"-DEmber_DIR={(PACKAGE / 'libember.so').resolve().parent}"
+    if (PACKAGE / "lib/cmake/Ember").is_dir():
+        where = f"-DCMAKE_PREFIX_PATH={PACKAGE}"
+    else:
+        where = f"-DEmber_DIR={(PACKAGE / 'libember.so').resolve().parent}"
     run(CMAKE, "-S", source, "-B", folder, where)
     run(CMAKE, "--build", folder)
     return folder
@@ -131,9 +133,20 @@ def test_digits_learn_as_in_python(digits, scans, tmp_path):
     said = run(digits, scans, tmp_path / "cpp.pt", 2, 5)
     losses = [float(loss) for loss in re.findall(r"loss ([\d.]+)", said)]
     steps = [int(step) for step in re.findall(r"step +(\d+) of", said)]
-    script = PACKAGE / "demo/digits.py"
-    run(sys.executable, script, "--steps", steps[-1], "--seed", 5, "--out", tmp_path, "--log-losses", tmp_path / "losses")
-    expected = numpy.loadtxt(tmp_path / "losses")
+    script, log = PACKAGE / "demo/digits.py", tmp_path / "losses"
+    run(
+        sys.executable,
+        script,
+        "--steps",
+        steps[-1],
+        "--seed",
+        5,
+        "--out",
+        tmp_path,
+        "--log-losses",
+        tmp_path / "losses",
+    )
+    expected = numpy.loadtxt(log)
     numpy.testing.assert_allclose(losses, expected[[step - 1 for step in steps]], rtol=0, atol=1e-4)
     assert_same_states(ember.load(tmp_path / "cpp.pt"), ember.load(tmp_path / "digits.pt"), 1e-3)
 

@@ -72,7 +72,8 @@ int main(int argc, char** argv) try {
 
   Digits model;
   std::printf("%s\n", model.repr().c_str());
-  data::DataLoader loader(data::TensorDataset({train_x, train_y}), {.batch_size = 64, .shuffle = true, .drop_last = true});
+  data::DataLoader loader(data::TensorDataset({train_x, train_y}),
+                          {.batch_size = 64, .shuffle = true, .drop_last = true});
   optim::AdamW optimizer(model.parameters(), {.weight_decay = 0.05});
   const auto start = std::chrono::steady_clock::now();
   const int64_t total = epochs * loader.size();
@@ -80,7 +81,8 @@ int main(int argc, char** argv) try {
     double last = 0;
     for (const data::Batch& batch : loader) {
       schedule(optimizer.options(), step++, total);
-      Tensor loss = cross_entropy(model(bend(batch[0])), batch[1], {}, reduction::kMean, -100, /*label_smoothing=*/0.05);
+      Tensor loss =
+          cross_entropy(model(bend(batch[0])), batch[1], {}, reduction::kMean, -100, /*label_smoothing=*/0.05);
       optimizer.zero_grad();
       loss.backward();
       optimizer.step();

@@ -43,7 +43,7 @@ def main(arguments=None):
     demo.add_argument("--out", default="ember-demo", help="folder for what it writes (default: %(default)s)")
     demo.add_argument("--seed", type=int, default=0)
     demo.add_argument("--quick", action="store_true", help="a few steps of each, to see that all works")
-    demo.add_argument("--export-digits", metavar="FILE", help="only write the digits, split, for examples/cpp/digits.cc")
+    demo.add_argument("--export-digits", metavar="FILE", help="only write the digits, for examples/cpp/digits.cc")
     demo.set_defaults(run=_demo)
     info = commands.add_parser("info", help="versions, threads, instruction set")
     info.set_defaults(run=_info)

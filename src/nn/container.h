@@ -33,8 +33,8 @@ class EMBER_API Sequential : public ModuleSequence {
  public:
   Sequential() = default;
   template <class First, class... Rest>
-  requires(!std::same_as<std::remove_cvref_t<First>, Sequential> || sizeof...(Rest) > 0)
-  explicit Sequential(First&& first, Rest&&... rest) {
+  requires(!std::same_as<std::remove_cvref_t<First>, Sequential> ||
+           sizeof...(Rest) > 0) explicit Sequential(First&& first, Rest&&... rest) {
     push_back(std::forward<First>(first));
     (push_back(std::forward<Rest>(rest)), ...);
   }

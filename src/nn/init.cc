@@ -31,8 +31,7 @@ double calculate_gain(std::string_view nonlinearity, double param) {
 }
 
 std::pair<int64_t, int64_t> fan_in_and_out(const Tensor& x) {
-  EMBER_CHECK_VALUE(x.dim() >= 2,
-                    "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions");
+  EMBER_CHECK_VALUE(x.dim() >= 2, "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions");
   int64_t kernel = 1;
   for (int64_t d = 2; d < x.dim(); ++d) kernel *= x.size(d);
   return {x.size(1) * kernel, x.size(0) * kernel};

@@ -1,5 +1,5 @@
-// Ways to fill a tensor with initial values, drawn as Python's ember.nn.init draws them: one seed gives the same weights
-// in both languages (and in PyTorch). Each changes its tensor in place, unrecorded, and returns it.
+// Ways to fill a tensor with initial values, drawn as Python's ember.nn.init draws them: one seed gives the same
+// weights in both languages (and in PyTorch). Each changes its tensor in place, unrecorded, and returns it.
 #pragma once
 
 #include <string_view>
@@ -9,8 +9,8 @@
 
 namespace ember::nn::init {
 
-// The factor by which weights make up for what a nonlinearity takes from the variance ("relu", "tanh", "leaky_relu" ...,
-// whose slope is `param`); ValueError for one that is not known.
+// The factor by which weights make up for what a nonlinearity takes from the variance ("relu", "tanh", "leaky_relu"
+// ..., whose slope is `param`); ValueError for one that is not known.
 EMBER_API double calculate_gain(std::string_view nonlinearity, double param = 0.01);
 // (inputs, outputs) of one unit of a weight: linear [out, in] or convolution [out, in, ...]; ValueError below rank 2.
 EMBER_API std::pair<int64_t, int64_t> fan_in_and_out(const Tensor& x);

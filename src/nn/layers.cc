@@ -93,7 +93,8 @@ Tensor Convolution<N>::forward(const Tensor& input) {
 template <size_t N>
 std::string Convolution<N>::extra_repr() const {
   const ConvOptions<N>& o = options_;
-  std::string s = str(in_channels_, ", ", out_channels_, ", kernel_size=", tuple(kernel_size_), ", stride=", tuple(o.stride));
+  std::string s =
+      str(in_channels_, ", ", out_channels_, ", kernel_size=", tuple(kernel_size_), ", stride=", tuple(o.stride));
   if (!all_are(o.padding, 0)) s += ", padding=" + tuple(o.padding);
   if (!all_are(o.dilation, 1)) s += ", dilation=" + tuple(o.dilation);
   if (o.groups != 1) s += str(", groups=", o.groups);
@@ -113,8 +114,10 @@ BatchNorm::BatchNorm(int64_t num_features, BatchNormOptions options)
       options_(options),
       weight(register_parameter("weight", maybe(options.affine, ones, {num_features}, options.dtype))),
       bias(register_parameter("bias", maybe(options.affine, zeros, {num_features}, options.dtype))),
-      running_mean(register_buffer("running_mean", maybe(options.track_running_stats, zeros, {num_features}, options.dtype))),
-      running_var(register_buffer("running_var", maybe(options.track_running_stats, ones, {num_features}, options.dtype))),
+      running_mean(
+          register_buffer("running_mean", maybe(options.track_running_stats, zeros, {num_features}, options.dtype))),
+      running_var(
+          register_buffer("running_var", maybe(options.track_running_stats, ones, {num_features}, options.dtype))),
       num_batches_tracked(
           register_buffer("num_batches_tracked", maybe(options.track_running_stats, zeros, {}, DType::kInt64))) {}
 

@@ -63,9 +63,15 @@ class EMBER_API Convolution : public Module {
 extern template class Convolution<1>;
 extern template class Convolution<2>;
 extern template class Convolution<3>;
-struct EMBER_API Conv1d : Convolution<1> { using Convolution::Convolution; };
-struct EMBER_API Conv2d : Convolution<2> { using Convolution::Convolution; };
-struct EMBER_API Conv3d : Convolution<3> { using Convolution::Convolution; };
+struct EMBER_API Conv1d : Convolution<1> {
+  using Convolution::Convolution;
+};
+struct EMBER_API Conv2d : Convolution<2> {
+  using Convolution::Convolution;
+};
+struct EMBER_API Conv3d : Convolution<3> {
+  using Convolution::Convolution;
+};
 
 struct EMBER_API BatchNormOptions {
   double eps = 1e-5;
@@ -87,9 +93,9 @@ class EMBER_API BatchNorm : public Module {
  public:
   const Tensor weight, bias, running_mean, running_var, num_batches_tracked;
 };
-#define EMBER_BATCH_NORM(Class)   \
-  struct EMBER_API Class : BatchNorm { \
-    using BatchNorm::BatchNorm;   \
+#define EMBER_BATCH_NORM(Class)                               \
+  struct EMBER_API Class : BatchNorm {                        \
+    using BatchNorm::BatchNorm;                               \
     void check_input_dim(const Tensor& input) const override; \
   };
 EMBER_BATCH_NORM(BatchNorm1d)
@@ -174,7 +180,8 @@ struct EMBER_API MaxPoolOptions {
 template <size_t N>
 class EMBER_API MaxPool : public Module {
  public:
-  explicit MaxPool(Sizes<N> kernel_size, MaxPoolOptions<N> options = {}) : kernel_size_(kernel_size), options_(options) {}
+  explicit MaxPool(Sizes<N> kernel_size, MaxPoolOptions<N> options = {})
+      : kernel_size_(kernel_size), options_(options) {}
   Tensor forward(const Tensor& input) override;
 
  protected:
@@ -185,9 +192,15 @@ class EMBER_API MaxPool : public Module {
 extern template class MaxPool<1>;
 extern template class MaxPool<2>;
 extern template class MaxPool<3>;
-struct EMBER_API MaxPool1d : MaxPool<1> { using MaxPool::MaxPool; };
-struct EMBER_API MaxPool2d : MaxPool<2> { using MaxPool::MaxPool; };
-struct EMBER_API MaxPool3d : MaxPool<3> { using MaxPool::MaxPool; };
+struct EMBER_API MaxPool1d : MaxPool<1> {
+  using MaxPool::MaxPool;
+};
+struct EMBER_API MaxPool2d : MaxPool<2> {
+  using MaxPool::MaxPool;
+};
+struct EMBER_API MaxPool3d : MaxPool<3> {
+  using MaxPool::MaxPool;
+};
 
 class EMBER_API AdaptiveAvgPool2d : public Module {
  public:

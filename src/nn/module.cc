@@ -10,7 +10,9 @@ namespace ember::nn {
 
 namespace {
 
-std::string join(const std::string& prefix, const std::string& name) { return prefix.empty() ? name : prefix + "." + name; }
+std::string join(const std::string& prefix, const std::string& name) {
+  return prefix.empty() ? name : prefix + "." + name;
+}
 
 std::string quoted(const std::vector<std::string>& keys) {
   std::string out;
@@ -246,8 +248,8 @@ std::string Module::repr() const {
 // ---- errors ----
 
 namespace {
-thread_local void* running = nullptr;   // the innermost Frame
-thread_local std::string last_note;     // an error that ends with it was noted further in
+thread_local void* running = nullptr;  // the innermost Frame
+thread_local std::string last_note;    // an error that ends with it was noted further in
 }  // namespace
 
 Module::Frame::Frame(Module& module) : module_(module), outer_(static_cast<Frame*>(running)) { running = this; }

@@ -126,7 +126,7 @@ class EMBER_API Module {
   void to(DType dtype);  // floating-point parameters and buffers; TypeError unless dtype is floating or complex
   void apply(const std::function<void(Module&)>& f);  // submodules first, then itself
 
-  std::string name() const;  // of its class
+  std::string name() const;          // of its class
   virtual std::string repr() const;  // the tree, as Python prints it
 
  protected:

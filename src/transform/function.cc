@@ -78,12 +78,14 @@ std::vector<Tensor> FunctionNode::apply(std::vector<Tensor> grads) {
   Tensors given = backward_(context, grads);
   while (given.size() > edge_of_place_.size() && !given.back().defined()) given.pop_back();
   EMBER_CHECK(given.size() == edge_of_place_.size(), "function ", name_,
-              " returned an incorrect number of gradients (expected ", edge_of_place_.size(), ", got ", given.size(), ")");
+              " returned an incorrect number of gradients (expected ", edge_of_place_.size(), ", got ", given.size(),
+              ")");
   std::vector<Tensor> out(next.size());
   for (size_t i = 0; i < given.size(); ++i) {
     const int edge = edge_of_place_[i];
-    EMBER_CHECK(edge >= 0 || !given[i].defined(), "function ", name_, " returned a gradient different from None at position ",
-                i + 1, ", but the corresponding forward input was not a Variable");
+    EMBER_CHECK(edge >= 0 || !given[i].defined(), "function ", name_,
+                " returned a gradient different from None at position ", i + 1,
+                ", but the corresponding forward input was not a Variable");
     if (edge >= 0 && next[static_cast<size_t>(edge)]) out[static_cast<size_t>(edge)] = given[i];
   }
   return out;

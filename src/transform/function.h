@@ -82,7 +82,7 @@ class EMBER_API FunctionNode final : public Node {
 
   Backward backward_;
   std::string name_;
-  Tensors inputs_;                 // while forward runs
+  Tensors inputs_;                  // while forward runs
   std::vector<int> edge_of_place_;  // -1: no tensor
 };
 

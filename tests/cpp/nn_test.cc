@@ -19,8 +19,8 @@ void check_values(const Tensor& x, std::initializer_list<double> expected, doubl
 }
 
 struct Net : nn::Module {
-  nn::Child<nn::Sequential> features = register_module(
-      "features", nn::Sequential{nn::Conv2d(1, 2, 3, {.padding = 1}), nn::BatchNorm2d(2), nn::ReLU()});
+  nn::Child<nn::Sequential> features =
+      register_module("features", nn::Sequential{nn::Conv2d(1, 2, 3, {.padding = 1}), nn::BatchNorm2d(2), nn::ReLU()});
   nn::Child<nn::Linear> head = register_module("head", nn::Linear(8, 3));
   Tensor scale = register_parameter("scale", full({}, 1.0));
   Tensor seen = register_buffer("seen", zeros({2}), /*persistent=*/false);
@@ -43,9 +43,9 @@ TEST(nn_weights_are_pytorchs) {
   check_values(linear.weight, {-0.004322517663240433, 0.3097158372402191, -0.4751853346824646, -0.4248946011066437,
                                -0.2223689705133438, 0.15482072532176971});
   check_values(linear.bias, {-0.011439144611358643, 0.45777493715286255});
-  check_values(convolution.weight, {-0.04437202215194702, 0.1323062777519226, -0.15110653638839722, -0.09828269481658936,
-                                    -0.4776742458343506, -0.33114105463027954, -0.20611155033111572,
-                                    0.018521785736083984});
+  check_values(convolution.weight,
+               {-0.04437202215194702, 0.1323062777519226, -0.15110653638839722, -0.09828269481658936,
+                -0.4776742458343506, -0.33114105463027954, -0.20611155033111572, 0.018521785736083984});
   check_values(convolution.bias, {0.19766759872436523, 0.30001139640808105});
   check_values(table.weight, {-0.2613142132759094, 1.066699743270874, 0, 0, -0.8264687061309814, -0.7949366569519043},
                1e-6);
@@ -55,8 +55,10 @@ TEST(nn_weights_are_pytorchs) {
 TEST(nn_batch_norm) {
   nn::BatchNorm1d norm(2);
   Tensor x = vec({1, 2, 3, 5, 4, 4}, {3, 2});
-  check_values(norm(x), {-1.3363018035888672, -1.3363019227981567, 0.2672603726387024, 1.0690414905548096,
-                         1.0690414905548096, 0.2672603130340576}, 1e-6);
+  check_values(norm(x),
+               {-1.3363018035888672, -1.3363019227981567, 0.2672603726387024, 1.0690414905548096, 1.0690414905548096,
+                0.2672603130340576},
+               1e-6);
   check_values(norm.running_mean, {0.2666666805744171, 0.36666667461395264}, 1e-7);
   check_values(norm.running_var, {1.1333333253860474, 1.1333333253860474}, 1e-7);
   CHECK_EQ(norm.num_batches_tracked.item<int64_t>(), 1);
@@ -69,19 +71,20 @@ TEST(nn_batch_norm) {
 TEST(nn_repr) {
   nn::ModuleList list;
   list.push_back(nn::Linear(2, 2)), list.push_back(nn::Linear(2, 2)), list.push_back(nn::ReLU());
-  nn::Sequential net{nn::Conv2d(1, 32, 3, {.padding = 1, .bias = false}),
-                     nn::BatchNorm2d(32),
-                     nn::Sequential{nn::MaxPool2d(2), nn::Flatten()},
-                     nn::Dropout(0.1),
-                     nn::GELU(),
-                     nn::LayerNorm(10),
-                     nn::Conv1d(4, 8, 3, {.stride = 2, .padding = 1, .dilation = 2, .groups = 2, .padding_mode = "reflect"}),
-                     nn::Embedding(5, 3, {.padding_idx = 1}),
-                     nn::GroupNorm(2, 4),
-                     std::move(list),
-                     nn::ModuleList(),
-                     nn::Softplus(),
-                     nn::AdaptiveAvgPool2d(1)};
+  nn::Sequential net{
+      nn::Conv2d(1, 32, 3, {.padding = 1, .bias = false}),
+      nn::BatchNorm2d(32),
+      nn::Sequential{nn::MaxPool2d(2), nn::Flatten()},
+      nn::Dropout(0.1),
+      nn::GELU(),
+      nn::LayerNorm(10),
+      nn::Conv1d(4, 8, 3, {.stride = 2, .padding = 1, .dilation = 2, .groups = 2, .padding_mode = "reflect"}),
+      nn::Embedding(5, 3, {.padding_idx = 1}),
+      nn::GroupNorm(2, 4),
+      std::move(list),
+      nn::ModuleList(),
+      nn::Softplus(),
+      nn::AdaptiveAvgPool2d(1)};
   CHECK_EQ(net.repr(), R"(Sequential(
   (0): Conv2d(1, 32, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), bias=False)
   (1): BatchNorm2d(32, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)
@@ -109,7 +112,8 @@ TEST(nn_names) {
   Net net;
   CHECK_EQ(keys(net.named_parameters()),
            "scale features.0.weight features.0.bias features.1.weight features.1.bias head.weight head.bias ");
-  CHECK_EQ(keys(net.named_buffers()), "seen features.1.running_mean features.1.running_var features.1.num_batches_tracked ");
+  CHECK_EQ(keys(net.named_buffers()),
+           "seen features.1.running_mean features.1.running_var features.1.num_batches_tracked ");
   CHECK_EQ(keys(net.state_dict()),
            "scale features.0.weight features.0.bias features.1.weight features.1.bias features.1.running_mean "
            "features.1.running_var features.1.num_batches_tracked head.weight head.bias ");
@@ -128,10 +132,11 @@ TEST(nn_names) {
 TEST(nn_load_state_dict) {
   nn::Linear linear(2, 3);
   nn::NamedTensors wrong = {{"weight", zeros({3, 3})}, {"other", zeros({1})}};
-  CHECK_THROWS(linear.load_state_dict(wrong),
-               "Error(s) in loading state_dict for Linear:\n\tMissing key(s) in state_dict: \"bias\". \n\tUnexpected "
-               "key(s) in state_dict: \"other\". \n\tsize mismatch for weight: copying a param with shape torch.Size([3, "
-               "3]) from checkpoint, the shape in current model is torch.Size([3, 2]).");
+  CHECK_THROWS(
+      linear.load_state_dict(wrong),
+      "Error(s) in loading state_dict for Linear:\n\tMissing key(s) in state_dict: \"bias\". \n\tUnexpected "
+      "key(s) in state_dict: \"other\". \n\tsize mismatch for weight: copying a param with shape torch.Size([3, "
+      "3]) from checkpoint, the shape in current model is torch.Size([3, 2]).");
   nn::LoadResult result = linear.load_state_dict({{"bias", ones({3}, DType::kFloat64)}, {"other", zeros({1})}}, false);
   CHECK_EQ(result.missing_keys.at(0), "weight");
   CHECK_EQ(result.unexpected_keys.at(0), "other");

@@ -62,8 +62,7 @@ static void check() {
   try {
     x[7];
     EMBER_FAIL("an index out of range was let pass");
-  } catch (const IndexError&) {
-  }
+  } catch (const IndexError&) {}
 }
 
 int main(int argc, char** argv) try {

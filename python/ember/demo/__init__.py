@@ -60,7 +60,7 @@ What to try next:
 
 
 def export_digits(path):
-    """Writes the digits as digits.py splits them, for programs in C++: train_x, train_y, test_x, test_y in one .pt file.
+    """Writes the digits as digits.py splits them, for programs in C++: train_x, train_y, test_x, test_y in one .pt.
 
     Returns an exit status.
     """
