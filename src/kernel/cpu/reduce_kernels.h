@@ -35,6 +35,8 @@ struct ReduceTable {
 template <class T>
 struct SearchTable {
   int64_t (*find)(const T* x, int64_t n, T value);  // the first i with x[i] == value, or nan if value is; n if none
+  // For rows of at most one chunk: the extreme element of each, and the first place where it stands.
+  void (*rows)(const T* x, int64_t n, int64_t stride, int64_t rows, bool largest, T* values, int64_t* at);
   // best[j], at[j] become x[j], row wherever x[j] is more extreme than best[j].
   void (*better)(const T* x, int64_t n, int64_t row, bool largest, T* best, int64_t* at);
 };

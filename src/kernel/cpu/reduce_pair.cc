@@ -166,21 +166,32 @@ template <class T>
 void extreme_inner(const Walk<T>& w, bool largest, T* values, int64_t* indices) {
   constexpr int64_t kChunk = kReduceChunk<T>;
   const auto& k = Tables<T>::reduction(largest ? Reduction::kMax : Reduction::kMin);
-  const auto find = Tables<T>::search().find;
+  const SearchTable<T>& search = Tables<T>::search();
   const int64_t chunks = cut(w.n, kChunk);
-  const Scratch best(chunks > 1 ? static_cast<size_t>(w.outputs * chunks) * sizeof(T) : 0);
-  auto better = [&](T a, T b) { return b == b && (a != a || (largest ? a > b : a < b)); };
-  if (chunks > 1) {
-    parallel_for(0, w.outputs * chunks, cut(kPiece, kChunk), [&](int64_t begin, int64_t end) {
-      const Scratch buffer(kChunk * sizeof(T)), raw(kChunk * 16);
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t at = i % chunks * kChunk, n = std::min(kChunk, w.n - at);
-        const T* x = w.sequence(Cursor(w.kept, i / chunks).offset, at, n, raw.as<char>(), buffer.as<T>());
-        k.rows(x, n, n, 1, T(0), best.as<T>() + i);
+  if (chunks == 1) {
+    return parallel_for(0, w.outputs, grain_for(w.n), [&](int64_t begin, int64_t end) {
+      const bool direct = !w.convert && w.reduced.sizes.size() == 1 && w.reduced.strides[0] == 1;
+      const Scratch buffer(direct ? 0 : kChunk * sizeof(T)), raw(direct ? 0 : kChunk * 16);
+      Cursor c(w.kept, begin);
+      for (int64_t i = begin; i < end;) {
+        const int64_t len = direct ? std::min(c.left(), end - i) : 1;
+        const T* x = w.sequence(c.offset, 0, w.n, raw.as<char>(), buffer.as<T>());
+        search.rows(x, w.n, c.stride(), len, largest, values ? values + i : nullptr, indices ? indices + i : nullptr);
+        c.advance(len), i += len;
       }
     });
   }
-  parallel_for(0, w.outputs, grain_for(std::min(w.n, kChunk) + chunks), [&](int64_t begin, int64_t end) {
+  const Scratch best(static_cast<size_t>(w.outputs * chunks) * sizeof(T));
+  parallel_for(0, w.outputs * chunks, cut(kPiece, kChunk), [&](int64_t begin, int64_t end) {
+    const Scratch buffer(kChunk * sizeof(T)), raw(kChunk * 16);
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t at = i % chunks * kChunk, n = std::min(kChunk, w.n - at);
+      const T* x = w.sequence(Cursor(w.kept, i / chunks).offset, at, n, raw.as<char>(), buffer.as<T>());
+      k.rows(x, n, n, 1, T(0), best.as<T>() + i);
+    }
+  });
+  auto better = [&](T a, T b) { return b == b && (a != a || (largest ? a > b : a < b)); };
+  parallel_for(0, w.outputs, grain_for(kChunk + chunks), [&](int64_t begin, int64_t end) {
     const Scratch buffer(kChunk * sizeof(T)), raw(kChunk * 16);
     Cursor c(w.kept, begin);
     for (int64_t i = begin; i < end; ++i, c.advance(1)) {
@@ -189,10 +200,7 @@ void extreme_inner(const Walk<T>& w, bool largest, T* values, int64_t* indices) 
       for (int64_t j = 1; j < chunks; ++j) chunk = better(of[j], of[chunk]) ? j : chunk;
       const int64_t at = chunk * kChunk, n = std::min(kChunk, w.n - at);
       const T* x = w.sequence(c.offset, at, n, raw.as<char>(), buffer.as<T>());
-      T value;
-      if (chunks > 1) value = of[chunk];
-      else k.rows(x, n, n, 1, T(0), &value);
-      const int64_t found = std::min(find(x, n, value), n - 1);
+      const int64_t found = search.find(x, n, of[chunk]);
       if (values) values[i] = x[found];
       if (indices) indices[i] = at + found;
     }

@@ -114,19 +114,39 @@ struct Tree {
 // ---- first extreme element -----------------------------------------------------------------------------------------
 
 template <class T>
-int64_t find(const T* x, int64_t n, T value) {
+EMBER_INLINE int64_t first_place(const T* x, int64_t n, T value) {
   using V = Vec<T>;
   constexpr int L = V::kLanes;
-  const V wanted(value);
-  const bool want_nan = value != value;
+  const V wanted(value), lane = V::iota();
+  const auto nan = Mask<T>::all_of(value != value);
   for (int64_t i = 0; i < n; i += L) {
     const int64_t m = n - i < L ? n - i : L;
     const V v = m == L ? V::load(x + i) : V::load_n(x + i, m);
-    if (!any(want_nan ? v != v : v == wanted)) continue;
-    for (int64_t j = i; j < i + m; ++j)
-      if (want_nan ? x[j] != x[j] : x[j] == value) return j;
+    const auto hit = v == wanted | (nan & v != v);
+    if (!any(hit)) continue;
+    V place = select(hit, lane, V(L));
+#pragma GCC unroll 8
+    for (int w = L / 2; w; w /= 2) place = raw_min(place, rotate(place, w));
+    const int64_t at = i + static_cast<int64_t>(place[0]);
+    return at < n ? at : n;
   }
   return n;
+}
+template <class T>
+int64_t find(const T* x, int64_t n, T value) { return first_place(x, n, value); }
+
+template <class R, class T>
+EMBER_INLINE void extreme_rows(const T* x, int64_t n, int64_t stride, int64_t rows, T* values, int64_t* at) {
+  for (int64_t r = 0; r < rows; ++r, x += stride) {
+    const int64_t place = first_place(x, n, Tree<R, T>::fold(Tree<R, T>::reduce(x, n, Vec<T>(0))));
+    if (values) values[r] = x[place];
+    if (at) at[r] = place;
+  }
+}
+template <class T>
+void rows_extreme(const T* x, int64_t n, int64_t stride, int64_t rows, bool largest, T* values, int64_t* at) {
+  if (largest) extreme_rows<MaxRule>(x, n, stride, rows, values, at);
+  else extreme_rows<MinRule>(x, n, stride, rows, values, at);
 }
 
 template <bool kLargest, class T>
@@ -145,7 +165,7 @@ void better(const T* x, int64_t n, int64_t row, bool largest, T* best, int64_t* 
 }
 
 template <class T>
-constexpr SearchTable<T> search_table() { return {find<T>, better<T>}; }
+constexpr SearchTable<T> search_table() { return {find<T>, rows_extreme<T>, better<T>}; }
 
 // ---- mean and squared deviations -----------------------------------------------------------------------------------
 
