@@ -214,14 +214,22 @@ DType arange_dtype(Scalar start, Scalar end, Scalar step, OptDType dtype) {
   return d;
 }
 
-// y[i] = f(i), in a C++ type to be converted to y's dtype: T for T = double, int64_t, complex.
+// A number made in wide arithmetic as an element; plain casts where they exist, so that loops vectorize.
+template <class T, class V>
+T element(V v) {
+  if constexpr (std::is_floating_point_v<T> && std::is_arithmetic_v<V>) return static_cast<T>(v);
+  else if constexpr (std::is_same_v<V, int64_t> && std::is_integral_v<T>) return static_cast<T>(v);
+  else return Scalar(v).template to<T>();
+}
+
+// y[i] = f(i), converted to y's dtype.
 template <class F>
 void generate(const Tensor& y, F f) {
   Tensor dense = y.is_contiguous() ? y : empty_raw(y.sizes(), y.dtype());
   visit(y.dtype(), [&]<class T>(T) {
     T* out = dense.data<T>();
     parallel_for(0, y.numel(), 16384, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) out[i] = Scalar(f(i)).template to<T>();
+      for (int64_t i = begin; i < end; ++i) out[i] = element<T>(f(i));
     });
   });
   if (!dense.is(y)) cpu::copy(y, dense);

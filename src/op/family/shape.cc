@@ -54,10 +54,42 @@ void join_dense(const Tensor& y, Span<Part> parts, int64_t dim) {
   });
 }
 
+// Parts of one element a row (stack along the last dim): out[row][k] = parts[k][row].
+template <class E>
+void interleave(const Tensor& y, Span<Part> parts) {
+  int64_t k = static_cast<int64_t>(parts.size()), rows = y.numel() / k;
+  E* out = static_cast<E*>(y.data());
+  parallel_for(0, rows, std::max<int64_t>(65536 / k, 1), [&](int64_t begin, int64_t end) {
+    if (k == 2) {
+      const E *a = static_cast<const E*>(parts[0].x->data()), *b = static_cast<const E*>(parts[1].x->data());
+      for (int64_t i = begin; i < end; ++i) out[2 * i] = a[i], out[2 * i + 1] = b[i];
+      return;
+    }
+    for (int64_t at = begin; at < end; at += 512) {  // rows that stay in cache while all parts write to them
+      int64_t stop = std::min(at + 512, end);
+      for (int64_t j = 0; j < k; ++j) {
+        const E* in = static_cast<const E*>(parts[j].x->data());
+        for (int64_t i = at; i < stop; ++i) out[i * k + j] = in[i];
+      }
+    }
+  });
+}
+bool interleaves(const Tensor& y, Span<Part> parts, int64_t dim) {
+  if (dim != y.dim() - 1 || y.sizes()[dim] != static_cast<int64_t>(parts.size())) return false;
+  switch (item_size(y.dtype())) {
+    case 1: return interleave<uint8_t>(y, parts), true;
+    case 2: return interleave<uint16_t>(y, parts), true;
+    case 4: return interleave<uint32_t>(y, parts), true;
+    case 8: return interleave<uint64_t>(y, parts), true;
+    default: return false;
+  }
+}
+
 void join(const Tensor& y, Span<Part> parts, int64_t dim) {
   if (y.numel() == 0) return;
   bool dense = y.is_contiguous();
   for (const Part& p : parts) dense &= p.x->is_contiguous() && p.x->dtype() == y.dtype();
+  if (dense && interleaves(y, parts, dim)) return;
   if (dense) return join_dense(y, parts, dim);
   for (const Part& p : parts) {
     View place = geometry_of(y);
@@ -414,20 +446,61 @@ struct RepeatInterleaveTensor : Composite {
     return index_select(x, d, call_op(op, counts, output_size));
   }
 };
+// Each block of `inner` bytes `times` times in a row.
+template <class E>
+void repeat_elements(const E* in, E* out, int64_t n, int64_t times) {
+  parallel_for(0, n, std::max<int64_t>(65536 / std::max<int64_t>(times, 1), 1), [&](int64_t begin, int64_t end) {
+    E* to = out + begin * times;
+    for (int64_t i = begin; i < end; ++i) to = std::fill_n(to, times, in[i]);
+  });
+}
+void repeat_blocks(const char* in, char* out, int64_t blocks, int64_t inner, int64_t times) {
+  parallel_for(0, blocks * times, std::max<int64_t>((int64_t{1} << 18) / inner, 1), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) std::memcpy(out + i * inner, in + i / times * inner, static_cast<size_t>(inner));
+  });
+}
+
+struct RepeatElements : Native {
+  static constexpr auto schema = "_repeat_elements(Tensor self, SymInt repeats, int dim) -> Tensor";
+  static constexpr auto doc = "Each element along `dim` `repeats` times";
+  static constexpr auto forms = form::kFunction;
+  static Meta infer(const Tensor& self, int64_t repeats, int64_t dim) {
+    EMBER_CHECK(repeats >= 0, "Repeats must be non-negative");
+    Meta m(self.sizes(), self);
+    m.sizes[wrap_dim(dim, self.dim())] *= repeats;
+    return m;
+  }
+  static void cpu(Out y, const Tensor& self, int64_t repeats, int64_t dim) {
+    if (y.numel() == 0) return;
+    Tensor x = self, out = y.is_contiguous() ? Tensor(y) : empty_raw(y.sizes(), y.dtype());
+    if (!x.is_contiguous()) x = empty_raw(self.sizes(), self.dtype()), cpu::copy(x, self);
+    int64_t inner = item_size(y.dtype());
+    for (int64_t d = wrap_dim(dim, self.dim()) + 1; d < self.dim(); ++d) inner *= self.sizes()[d];
+    int64_t blocks = x.numel() * item_size(y.dtype()) / inner;
+    switch (inner) {
+      case 1: repeat_elements(static_cast<uint8_t*>(x.data()), static_cast<uint8_t*>(out.data()), blocks, repeats); break;
+      case 2: repeat_elements(static_cast<uint16_t*>(x.data()), static_cast<uint16_t*>(out.data()), blocks, repeats); break;
+      case 4: repeat_elements(static_cast<uint32_t*>(x.data()), static_cast<uint32_t*>(out.data()), blocks, repeats); break;
+      case 8: repeat_elements(static_cast<uint64_t*>(x.data()), static_cast<uint64_t*>(out.data()), blocks, repeats); break;
+      default: repeat_blocks(static_cast<char*>(x.data()), static_cast<char*>(out.data()), blocks, inner, repeats);
+    }
+    if (!out.is(y)) cpu::copy(y, out);
+  }
+  static void vjp(Grads& d, const Tensor& self, int64_t repeats, int64_t dim) {
+    int64_t at = wrap_dim(dim, self.dim());
+    Dims sizes = self.sizes();
+    sizes.insert(sizes.begin() + at + 1, repeats);
+    d.set(0, sum(reshape(d.g(), sizes), DimsView({at + 1})));
+  }
+};
 struct RepeatInterleaveInt : Composite {
   static constexpr auto schema =
       "repeat_interleave.self_int(Tensor self, SymInt repeats, int? dim=None, *, SymInt? output_size=None) -> Tensor";
   static constexpr auto doc = "Each element along `dim` `repeats` times; without dim self is flattened";
   static Tensor call(const Tensor& self, int64_t repeats, OptInt dim, OptInt) {
-    EMBER_CHECK(repeats >= 0, "Repeats must be non-negative");
-    Tensor x = dim ? self : flatten(self);
-    int64_t d = wrap_dim(dim.value_or(0), x.dim());
-    if (x.dim() == 0) x = reshape(x, {1});
-    Tensor wide = unsqueeze(x, d + 1);
-    Dims sizes = wide.sizes(), out = x.sizes();
-    sizes[d + 1] = repeats;
-    out[d] *= repeats;
-    return view(clone(expand(wide, sizes), MemoryFormat::kContiguous), out);
+    static const Op* const op = find_op("_repeat_elements");
+    Tensor x = dim && self.dim() ? self : reshape(self, {-1});
+    return call_op(op, x, repeats, dim.value_or(0));
   }
 };
 
@@ -557,7 +630,7 @@ struct Kron : Composite {
 
 std::vector<std::unique_ptr<Op>> shape_ops() {
   return make_family<Cat, Concat, Concatenate, Stack, Hstack, Vstack, RowStack, Dstack, ColumnStack, Flip, Fliplr, Flipud,
-                     Rot90, Roll, RollAny, Repeat, Tile, RepeatInterleave, RepeatInterleaveInt, RepeatInterleaveTensor,
+                     Rot90, Roll, RollAny, Repeat, Tile, RepeatInterleave, RepeatElements, RepeatInterleaveInt, RepeatInterleaveTensor,
                      SumToSize, PixelShuffle, PixelUnshuffle, ChannelShuffle, BlockDiag, Kron>();
 }
 
