@@ -97,6 +97,23 @@ inline Tensor linspace(Scalar start, Scalar end, int64_t steps, OptDType dtype =
 inline Tensor eye(int64_t n, OptInt m = {}, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("eye", n, m, dtype, device); }
 inline Tensor tril(const Tensor& self, int64_t diagonal = 0) { EMBER_CALL("tril", self, diagonal); }
 inline Tensor triu(const Tensor& self, int64_t diagonal = 0) { EMBER_CALL("triu", self, diagonal); }
+inline Tensor empty_strided(DimsView size, DimsView stride, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("empty_strided", size, stride, dtype, device); }
+inline Tensor scalar_tensor(Scalar s, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("scalar_tensor", s, dtype, device); }
+inline Tensor logspace(Scalar start, Scalar end, int64_t steps, double base = 10, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("logspace", start, end, steps, base, dtype, device); }
+inline Tensor tril_indices(int64_t row, int64_t col, int64_t offset = 0, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("tril_indices", row, col, offset, dtype, device); }
+inline Tensor triu_indices(int64_t row, int64_t col, int64_t offset = 0, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("triu_indices", row, col, offset, dtype, device); }
+inline Tensor diag(const Tensor& self, int64_t diagonal = 0) { EMBER_CALL("diag", self, diagonal); }
+inline Tensor diag_embed(const Tensor& self, int64_t offset = 0, int64_t dim1 = -2, int64_t dim2 = -1) { EMBER_CALL("diag_embed", self, offset, dim1, dim2); }
+inline Tensor complex(const Tensor& real, const Tensor& imag) { EMBER_CALL("complex", real, imag); }
+inline Tensor polar(const Tensor& abs, const Tensor& angle) { EMBER_CALL("polar", abs, angle); }
+inline Tensors meshgrid(List tensors, std::optional<std::string_view> indexing = {}) { EMBER_CALL("meshgrid", tensors, indexing); }
+inline Tensor cartesian_prod(List tensors) { EMBER_CALL("cartesian_prod", tensors); }
+inline Tensor combinations(const Tensor& self, int64_t r = 2, bool with_replacement = false) { EMBER_CALL("combinations", self, r, with_replacement); }
+inline Tensor vander(const Tensor& x, OptInt N = {}, bool increasing = false) { EMBER_CALL("vander", x, N, increasing); }
+inline Tensor hann_window(int64_t window_length, bool periodic = true, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("hann_window", window_length, periodic, dtype, device); }
+inline Tensor hamming_window(int64_t window_length, bool periodic = true, double alpha = 0.54, double beta = 0.46, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("hamming_window", window_length, periodic, alpha, beta, dtype, device); }
+inline Tensor blackman_window(int64_t window_length, bool periodic = true, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("blackman_window", window_length, periodic, dtype, device); }
+inline Tensor bartlett_window(int64_t window_length, bool periodic = true, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("bartlett_window", window_length, periodic, dtype, device); }
 
 // ---- random ----
 inline Tensor rand(DimsView size, Generator* generator = nullptr, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("rand", size, generator, dtype, device); }
@@ -108,6 +125,26 @@ inline const Tensor& normal_(const Tensor& self, double mean = 0, double std = 1
 inline Tensor bernoulli(const Tensor& self, Generator* generator = nullptr) { EMBER_CALL("bernoulli", self, generator); }
 inline Tensor multinomial(const Tensor& self, int64_t num_samples, bool replacement = false, Generator* generator = nullptr) { EMBER_CALL("multinomial", self, num_samples, replacement, generator); }
 inline Tensor dropout(const Tensor& self, double p = 0.5, bool train = true) { EMBER_CALL("dropout", self, p, train); }
+inline Tensor rand_like(const Tensor& self, Generator* generator = nullptr, OptDType dtype = {}, OptDevice device = {}, std::optional<MemoryFormat> format = {}) { EMBER_CALL("rand_like", self, generator, dtype, device, format); }
+inline Tensor randn_like(const Tensor& self, Generator* generator = nullptr, OptDType dtype = {}, OptDevice device = {}, std::optional<MemoryFormat> format = {}) { EMBER_CALL("randn_like", self, generator, dtype, device, format); }
+inline Tensor randint_like(const Tensor& self, int64_t low, int64_t high, Generator* generator = nullptr, OptDType dtype = {}, OptDevice device = {}, std::optional<MemoryFormat> format = {}) { EMBER_CALL("randint_like.low", self, low, high, generator, dtype, device, format); }
+inline Tensor normal(double mean, double std, DimsView size, Generator* generator = nullptr, OptDType dtype = {}, OptDevice device = {}) { EMBER_CALL("normal.float_float", mean, std, size, generator, dtype, device); }
+inline Tensor normal(const Tensor& mean, const Tensor& std, Generator* generator = nullptr) { EMBER_CALL("normal.Tensor_Tensor", mean, std, generator); }
+inline const Tensor& exponential_(const Tensor& self, double lambd = 1, Generator* generator = nullptr) { EMBER_CALL_INPLACE("exponential", self, lambd, generator); }
+inline const Tensor& geometric_(const Tensor& self, double p, Generator* generator = nullptr) { EMBER_CALL_INPLACE("geometric", self, p, generator); }
+inline const Tensor& cauchy_(const Tensor& self, double median = 0, double sigma = 1, Generator* generator = nullptr) { EMBER_CALL_INPLACE("cauchy", self, median, sigma, generator); }
+inline const Tensor& log_normal_(const Tensor& self, double mean = 1, double std = 2, Generator* generator = nullptr) { EMBER_CALL_INPLACE("log_normal", self, mean, std, generator); }
+inline const Tensor& random_(const Tensor& self, Generator* generator = nullptr) { EMBER_CALL_INPLACE("random", self, generator); }
+inline const Tensor& random_(const Tensor& self, int64_t from, OptInt to, Generator* generator = nullptr) { EMBER_CALL_INPLACE("random.from", self, from, to, generator); }
+inline const Tensor& bernoulli_(const Tensor& self, double p = 0.5, Generator* generator = nullptr) { EMBER_CALL_INPLACE("bernoulli.float", self, p, generator); }
+inline const Tensor& bernoulli_(const Tensor& self, const Tensor& p, Generator* generator = nullptr) { EMBER_CALL_INPLACE("bernoulli.Tensor", self, p, generator); }
+inline Tensor bernoulli(const Tensor& self, double p, Generator* generator = nullptr) { EMBER_CALL("bernoulli.p", self, p, generator); }
+inline Tensor poisson(const Tensor& self, Generator* generator = nullptr) { EMBER_CALL("poisson", self, generator); }
+inline Tensor binomial(const Tensor& count, const Tensor& prob, Generator* generator = nullptr) { EMBER_CALL("binomial", count, prob, generator); }
+inline Tensor feature_dropout(const Tensor& self, double p = 0.5, bool train = true) { EMBER_CALL("feature_dropout", self, p, train); }
+inline Tensor alpha_dropout(const Tensor& self, double p = 0.5, bool train = true) { EMBER_CALL("alpha_dropout", self, p, train); }
+inline Tensor feature_alpha_dropout(const Tensor& self, double p = 0.5, bool train = true) { EMBER_CALL("feature_alpha_dropout", self, p, train); }
+inline Tensor rrelu(const Tensor& self, double lower = 1.0 / 8, double upper = 1.0 / 3, bool training = false, Generator* generator = nullptr) { EMBER_CALL("rrelu", self, lower, upper, training, generator); }
 
 // ---- copies and casts ----
 inline Tensor copy(const Tensor& self, const Tensor& src) { EMBER_CALL("copy", self, src, false); }
@@ -117,6 +154,9 @@ inline const Tensor& zero_(const Tensor& self) { EMBER_CALL_INPLACE("zero", self
 inline Tensor clone(const Tensor& self, std::optional<MemoryFormat> format = {}) { EMBER_CALL("clone", self, format); }
 inline Tensor contiguous(const Tensor& self, MemoryFormat format = MemoryFormat::kContiguous) { EMBER_CALL("contiguous", self, format); }
 inline Tensor to_dtype(const Tensor& self, DType dtype) { EMBER_CALL("_to_copy", self, OptDType(dtype), OptDevice(), std::optional<MemoryFormat>()); }
+inline const Tensor& masked_fill_(const Tensor& self, const Tensor& mask, const Tensor& value) { EMBER_CALL_INPLACE("masked_fill", self, mask, value); }
+inline const Tensor& resize_(const Tensor& self, DimsView size, std::optional<MemoryFormat> format = {}) { EMBER_CALL_INPLACE("resize", self, size, format); }
+inline const Tensor& set_(const Tensor& self, const Tensor& source) { EMBER_CALL_INPLACE("set.source_Tensor", self, source); }
 
 // ---- views and shape ----
 inline Tensor view(const Tensor& self, DimsView size) { EMBER_CALL("view", self, size); }
@@ -147,6 +187,37 @@ inline Tensor repeat(const Tensor& self, DimsView repeats) { EMBER_CALL("repeat"
 inline Tensor view_as_real(const Tensor& self) { EMBER_CALL("view_as_real", self); }
 inline Tensor view_as_complex(const Tensor& self) { EMBER_CALL("view_as_complex", self); }
 inline Tensor pad(const Tensor& self, DimsView pad, std::string_view mode = "constant", std::optional<double> value = {}) { EMBER_CALL("pad", self, pad, mode, value); }
+inline Tensor view(const Tensor& self, DType dtype) { EMBER_CALL("view.dtype", self, dtype); }
+inline Tensor mT(const Tensor& self) { EMBER_CALL("mT", self); }
+inline Tensor adjoint(const Tensor& self) { EMBER_CALL("adjoint", self); }
+inline Tensor movedim(const Tensor& self, DimsView source, DimsView destination) { EMBER_CALL("movedim", self, source, destination); }
+inline Tensor unflatten(const Tensor& self, int64_t dim, DimsView sizes) { EMBER_CALL("unflatten", self, dim, sizes); }
+inline Tensor ravel(const Tensor& self) { EMBER_CALL("ravel", self); }
+inline Tensor broadcast_to(const Tensor& self, DimsView size) { EMBER_CALL("broadcast_to", self, size); }
+inline Tensors broadcast_tensors(List tensors) { EMBER_CALL("broadcast_tensors", tensors); }
+inline Tensors tensor_split(const Tensor& self, int64_t sections, int64_t dim = 0) { EMBER_CALL("tensor_split.sections", self, sections, dim); }
+inline Tensors tensor_split(const Tensor& self, DimsView indices, int64_t dim = 0) { EMBER_CALL("tensor_split.indices", self, indices, dim); }
+inline const Tensor& transpose_(const Tensor& self, int64_t dim0, int64_t dim1) { EMBER_CALL_INPLACE("transpose", self, dim0, dim1); }
+inline const Tensor& t_(const Tensor& self) { EMBER_CALL_INPLACE("t", self); }
+inline const Tensor& squeeze_(const Tensor& self, DimsView dim) { EMBER_CALL_INPLACE("squeeze.dim", self, dim); }
+inline const Tensor& unsqueeze_(const Tensor& self, int64_t dim) { EMBER_CALL_INPLACE("unsqueeze", self, dim); }
+inline Tensor hstack(List tensors) { EMBER_CALL("hstack", tensors); }
+inline Tensor vstack(List tensors) { EMBER_CALL("vstack", tensors); }
+inline Tensor dstack(List tensors) { EMBER_CALL("dstack", tensors); }
+inline Tensor column_stack(List tensors) { EMBER_CALL("column_stack", tensors); }
+inline Tensor fliplr(const Tensor& self) { EMBER_CALL("fliplr", self); }
+inline Tensor flipud(const Tensor& self) { EMBER_CALL("flipud", self); }
+inline Tensor rot90(const Tensor& self, int64_t k = 1, DimsView dims = {0, 1}) { EMBER_CALL("rot90", self, k, dims); }
+inline Tensor tile(const Tensor& self, DimsView dims) { EMBER_CALL("tile", self, dims); }
+inline Tensor repeat_interleave(const Tensor& self, int64_t repeats, OptInt dim = {}) { EMBER_CALL("repeat_interleave.self_int", self, repeats, dim, OptInt()); }
+inline Tensor repeat_interleave(const Tensor& self, const Tensor& repeats, OptInt dim = {}) { EMBER_CALL("repeat_interleave.self_Tensor", self, repeats, dim, OptInt()); }
+inline Tensor kron(const Tensor& self, const Tensor& other) { EMBER_CALL("kron", self, other); }
+inline Tensor block_diag(List tensors) { EMBER_CALL("block_diag", tensors); }
+inline Tensor pixel_shuffle(const Tensor& self, int64_t upscale_factor) { EMBER_CALL("pixel_shuffle", self, upscale_factor); }
+inline Tensor pixel_unshuffle(const Tensor& self, int64_t downscale_factor) { EMBER_CALL("pixel_unshuffle", self, downscale_factor); }
+inline Tensor channel_shuffle(const Tensor& self, int64_t groups) { EMBER_CALL("channel_shuffle", self, groups); }
+inline Tensor im2col(const Tensor& self, DimsView kernel_size, DimsView dilation, DimsView padding, DimsView stride) { EMBER_CALL("im2col", self, kernel_size, dilation, padding, stride); }
+inline Tensor col2im(const Tensor& self, DimsView output_size, DimsView kernel_size, DimsView dilation, DimsView padding, DimsView stride) { EMBER_CALL("col2im", self, output_size, kernel_size, dilation, padding, stride); }
 
 // ---- reductions ----
 inline Tensor sum(const Tensor& self, OptDims dim = {}, bool keepdim = false, OptDType dtype = {}) { EMBER_CALL("sum", self, dim, keepdim, dtype); }

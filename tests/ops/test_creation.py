@@ -156,6 +156,9 @@ def test_fill():
     check(lambda m: m.zeros(3).fill_(m.tensor(2)))
     check(lambda m: m.ones(4, 4)[:, ::2].zero_())
     check(lambda m: m.fill(m.zeros(3), 2))
+    check(lambda m: m.zeros(3, 4).fill_diagonal_(2))
+    check(lambda m: m.zeros(7, 2).fill_diagonal_(2, wrap=True))
+    check(lambda m: m.zeros(3, 3, 3).fill_diagonal_(2))
     check_gradient(lambda m, x, v: (x * 1).fill_(v.sum()), (3,), (2,))
 
 

@@ -383,6 +383,38 @@ struct AsStridedScatter : Composite {
   }
 };
 
+// ---- copies of views, and writing to one ----
+
+struct NarrowCopy : Composite {
+  static constexpr auto schema = "narrow_copy(Tensor self, int dim, SymInt start, SymInt length) -> Tensor";
+  static constexpr auto doc = "A copy of narrow(dim, start, length)";
+  static Tensor call(const Tensor& self, int64_t dim, int64_t start, int64_t length) {
+    return clone(narrow(self, dim, start, length), MemoryFormat::kContiguous);
+  }
+};
+struct FillDiagonal {
+  static constexpr auto schema = "fill_diagonal(Tensor self, Scalar fill_value, bool wrap=False) -> Tensor";
+  static constexpr auto doc = "Fills the main diagonal; with `wrap` it starts anew below the square top of a tall matrix";
+  static constexpr auto kind = Kind::kComposite;
+  static constexpr auto forms = form::kInplace;
+  static Tensor call(const Tensor& self, Scalar value, bool wrap) {
+    EMBER_CHECK(self.dim() >= 2, "dimensions must larger than 1");
+    int64_t step = 0, n = self.sizes()[0];
+    for (int64_t d = 0; d < self.dim(); ++d) {
+      EMBER_CHECK(self.dim() == 2 || self.sizes()[d] == self.sizes()[0], "all dimensions of input must be of equal length");
+      step += self.strides()[d];
+      n = std::min(n, self.sizes()[d]);
+    }
+    fill_(as_strided(self, {n}, {step}, self.storage_offset()), Tensor(value));
+    int64_t width = self.sizes()[1];
+    if (wrap && self.dim() == 2 && self.sizes()[0] > width + 1) {
+      int64_t more = (self.numel() + width) / (width + 1) - n;
+      fill_(as_strided(self, {more}, {step}, self.storage_offset() + self.strides()[0] * (width + 1)), Tensor(value));
+    }
+    return self;
+  }
+};
+
 }  // namespace
 
 std::vector<std::unique_ptr<Op>> view_composite_ops() {
@@ -390,7 +422,8 @@ std::vector<std::unique_ptr<Op>> view_composite_ops() {
                      Narrow, NarrowTensor, MoveDim, MoveAxis, Chunk, TensorSplit, TensorSplitIndices, TensorSplitTensor,
                      HsplitInt, HsplitArray, VsplitInt, VsplitArray, DsplitInt, DsplitArray, Adjoint, MatrixTranspose,
                      MatrixAdjoint, NumpyT, MatrixH, AtLeast1d, AtLeast1dList, AtLeast2d, AtLeast2dList,
-                     AtLeast3d, AtLeast3dList, SelectScatter, SliceScatter, DiagonalScatter, AsStridedScatter>();
+                     AtLeast3d, AtLeast3dList, SelectScatter, SliceScatter, DiagonalScatter, AsStridedScatter,
+                     NarrowCopy, FillDiagonal>();
 }
 
 }  // namespace ember
