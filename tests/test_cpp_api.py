@@ -47,6 +47,17 @@ def digits(tmp_path_factory):
     return build(ROOT / "examples/cpp", tmp_path_factory.mktemp("digits")) / "digits"
 
 
+def test_every_header_stands_alone(tmp_path):
+    """An installed header needs nothing that is not installed: all in one program, in an order that hides nothing."""
+    include = PACKAGE / "include"
+    compiler = shutil.which("c++")
+    if not include.is_dir() or not compiler:
+        pytest.skip("not an installed package, or no compiler called c++")
+    headers = sorted((str(path.relative_to(include)) for path in include.rglob("*.h")), reverse=True)
+    (tmp_path / "all.cc").write_text("".join(f'#include "{header}"\n' for header in headers))
+    run(compiler, "-std=c++20", "-fsyntax-only", "-I", include, tmp_path / "all.cc")
+
+
 def make_net(torch):
     """tests/cpp_api/consumer.cc's network, over either framework."""
     nn = torch.nn

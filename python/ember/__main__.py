@@ -18,8 +18,9 @@ def _demo(options):
 
 
 def _info(options):
-    import ember
     import numpy
+
+    import ember
 
     cpu = platform.processor() or platform.machine()
     rows = {
