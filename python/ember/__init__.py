@@ -109,9 +109,11 @@ del _name, _function
 
 _SUBMODULES = {
     "_utils",
+    "accelerator",
     "amp",
     "autograd",
     "backends",
+    "compiler",
     "cuda",
     "data",
     "distributed",
@@ -122,6 +124,7 @@ _SUBMODULES = {
     "io",
     "jit",
     "linalg",
+    "mps",
     "multiprocessing",
     "nn",
     "optim",
@@ -136,8 +139,10 @@ _SUBMODULES = {
     "types",
     "utils",
     "version",
+    "xpu",
 }
 _ELSEWHERE = {
+    "compile": "compiler",
     "set_printoptions": "_tensor_str",
     "save": "serialization",
     "load": "serialization",

@@ -6,6 +6,8 @@ from ember import _C
 from ember._C import Tensor
 
 __all__ = [
+    "_assert",
+    "_check",
     "asarray",
     "are_deterministic_algorithms_enabled",
     "atleast_1d",
@@ -92,6 +94,17 @@ def is_nonzero(input):
         what = "no values" if input.numel() == 0 else "more than one value"
         raise RuntimeError(f"Boolean value of Tensor with {what} is ambiguous")
     return bool(input)
+
+
+def _assert(condition, message):
+    """AssertionError with `message` unless `condition` holds."""
+    assert condition, message
+
+
+def _check(cond, message=None):
+    """RuntimeError with what `message()` says unless `cond` holds."""
+    if not cond:
+        raise RuntimeError("Expected cond to be True" if message is None else message())
 
 
 def numel(input):

@@ -19,12 +19,6 @@ __all__ = [
 _addresses = weakref.WeakValueDictionary()  # of the maps in use: by where their tensors are
 
 
-class _Map(mmap.mmap):
-    """An anonymous map that children inherit; weakly referable."""
-
-    __slots__ = ("__weakref__",)
-
-
 def share_memory(tensor):
     """Moves a tensor's memory to where processes that are forked later see the same bytes; returns the tensor.
 
@@ -36,7 +30,7 @@ def share_memory(tensor):
     if is_shared(tensor) or tensor.is_meta:
         return tensor
     whole = _C._whole_storage(tensor)
-    memory = _Map(-1, max(whole.numel(), 1))
+    memory = mmap.mmap(-1, max(whole.numel(), 1))
     fresh = _C._frombuffer(memory, _C.uint8, -1, 0)
     if whole.numel():
         fresh[: whole.numel()].copy_(whole)
