@@ -25,6 +25,7 @@ using Family = std::vector<std::unique_ptr<Op>>;
   M(complex_ops) \
   M(shape_ops) \
   M(pad_ops) \
+  M(resample_ops) \
   M(reductions) \
   M(statistics) \
   M(scans) \

@@ -16,7 +16,7 @@ channel_shuffle, native_channel_shuffle = op("channel_shuffle"), op("native_chan
 one_hot, cosine_similarity, pairwise_distance = op("one_hot"), op("cosine_similarity"), op("pairwise_distance")
 pdist = op("pdist")
 
-_embedding, _embedding_bag, _embedding_renorm_ = op("embedding"), op("embedding_bag"), op("embedding_renorm_")
+_embedding, _embedding_bag = op("embedding"), op("embedding_bag")
 _batch_norm, _instance_norm, _layer_norm = op("batch_norm"), op("instance_norm"), op("layer_norm")
 _group_norm, _rms_norm, _pad = op("group_norm"), op("rms_norm"), op("pad")
 _im2col, _col2im = op("im2col"), op("col2im")
@@ -27,8 +27,12 @@ _grid_sampler, _affine_grid = op("grid_sampler"), op("affine_grid_generator")
 
 
 def _no_grad_embedding_renorm_(weight, input, max_norm, norm_type):
+    """Scales the rows that `input` names to a norm of at most `max_norm`, in place."""
     with ember.no_grad():
-        _embedding_renorm_(weight, input, max_norm, norm_type)
+        index = ember.unique(input)
+        rows = weight.index_select(0, index)
+        norm = rows.norm(norm_type, 1, keepdim=True)
+        weight.index_copy_(0, index, ember.where(norm > max_norm, rows * (max_norm / (norm + 1e-7)), rows))
 
 
 def _check_padding_idx(padding_idx, weight):

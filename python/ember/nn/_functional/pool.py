@@ -131,8 +131,9 @@ def _fractional_max_pool(dims):
         return (values, indices) if return_indices else values
 
     _with_indices(pair, f"fractional_max_pool{dims}d", "The maximum of each random window and where it is")
-    doc = "The maximum over windows at random fractional steps (Graham, 2014)"
-    return _document(either, f"fractional_max_pool{dims}d", dims, doc, "2, output_size=2"), pair
+    either.__name__ = either.__qualname__ = f"fractional_max_pool{dims}d"
+    either.__doc__ = f"The maximum over windows at random fractional steps (Graham, 2014); input {_WORD[dims]}."
+    return either, pair
 
 
 fractional_max_pool2d, fractional_max_pool2d_with_indices = _fractional_max_pool(2)
