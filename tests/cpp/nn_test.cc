@@ -188,3 +188,28 @@ TEST(nn_errors_name_the_module) {
   }
   CHECK_THROWS(nn::Module()(zeros({1})), "Module [Module] is missing the required \"forward\" function");
 }
+
+TEST(nn_multihead_attention) {
+  manual_seed(0);
+  nn::Child<nn::MultiheadAttention> attention = std::make_shared<nn::MultiheadAttention>(4, 2);
+  Tensor x = arange(0.0, 24.0).view({3, 2, 4}) / 10, y = -x;
+  Tensor mask = triu(ones({3, 3}, DType::kBool), 1);
+  check_values(attention->in_proj_weight[0],
+               {0.22242416441440582, 0.508506715297699, -0.12602636218070984, 0.45824551582336426}, 1e-7);
+  check_values(attention->out_proj->weight[3],
+               {-0.4776742458343506, -0.33114105463027954, -0.20611155033111572, 0.018521785736083984}, 1e-7);
+  check_values(attention(x, y, x)[2],
+               {-0.5907077193260193, 0.11776575446128845, -0.22312869131565094, 0.07343022525310516,
+                -0.8293319940567017, 0.1216365247964859, -0.3212205171585083, 0.10543940216302872},
+               1e-6);
+  check_values(attention(x, x, x, mask)[1],
+               {-0.30605798959732056, -0.0742952823638916, -0.13977782428264618, 0.15645819902420044,
+                -0.5405861139297485, -0.11158731579780579, -0.2435658723115921, 0.2144930213689804},
+               1e-6);
+  check_values(attention(x, x, x, Tensor(), true)[1],
+               {-0.30605798959732056, -0.0742952823638916, -0.13977782428264618, 0.15645819902420044,
+                -0.5405861139297485, -0.11158731579780579, -0.2435658723115921, 0.2144930213689804},
+               1e-6);
+  CHECK_EQ(keys(attention->state_dict()), "in_proj_weight in_proj_bias out_proj.weight out_proj.bias ");
+  CHECK_THROWS(attention(zeros({3, 4}), x, x), "but got shape [3, 4]\nin MultiheadAttention");
+}
