@@ -1,7 +1,8 @@
 // The C base of nn.Module.
 // * Lookup: instance dict and class as always, then `_parameters`, `_buffers`, `_modules`, without raising and catching
 //   an AttributeError on the way, which is what a Python `__getattr__` costs.
-// * Call: a vectorcall that goes straight to `forward` while no hook is registered; otherwise Python's `_wrapped_call_impl`.
+// * Call: a vectorcall that goes straight to `forward` while no hook is registered; otherwise Python's
+// `_wrapped_call_impl`.
 // * Errors: only when a call fails is the handler told, which appends the module's path to the exception.
 // All state stays in the instance's `__dict__` under PyTorch's names, because programs and checkpoints read it there.
 #include "python/module_base.h"
@@ -15,8 +16,7 @@ namespace ember::python {
 namespace {
 
 struct ModuleObject {
-  PyObject_HEAD
-  PyObject* dict;
+  PyObject_HEAD PyObject* dict;
   PyObject* weakrefs;
   vectorcallfunc call;
 };
@@ -34,14 +34,15 @@ struct State {
   PyObject* ordered_dict = nullptr;     // collections.OrderedDict: its items can be read as a dict's
   PyTypeObject* tensor = nullptr;
   PyTypeObject* base = nullptr;
-  PyObject* own_getattr = nullptr;      // ModuleBase.__getattr__, to see whether a class overrides it
+  PyObject* own_getattr = nullptr;  // ModuleBase.__getattr__, to see whether a class overrides it
   PyObject* object_getattribute = nullptr;
 };
 State state;
 
 PyObject* dict_of(PyObject* self) { return reinterpret_cast<ModuleObject*>(self)->dict; }
 
-// ---- lookup ----------------------------------------------------------------------------------------------------------
+// ---- lookup
+// ----------------------------------------------------------------------------------------------------------
 
 // mapping[name] as a new reference; null without an error when it is not there. A subclass of dict that some library
 // put in the place of `_parameters` is asked through its own methods.
@@ -121,7 +122,8 @@ PyObject* module_getattro(PyObject* self, PyObject* name) {
   return result ? result : registered_or_error(self, name);
 }
 
-// ---- assignment ------------------------------------------------------------------------------------------------------
+// ---- assignment
+// ------------------------------------------------------------------------------------------------------
 
 // `__setattr__` is a method, not a slot: object.__setattr__(module, ...) must stay allowed, and CPython refuses it to
 // jump over a C slot. Tensors, modules and names that are registered go to Python's `_assign`.
@@ -144,7 +146,8 @@ PyObject* module_setattr(PyObject* self, PyObject* const* args, Py_ssize_t count
   Py_RETURN_NONE;
 }
 
-// ---- call ------------------------------------------------------------------------------------------------------------
+// ---- call
+// ------------------------------------------------------------------------------------------------------------
 
 PyObject* take_error() {
 #if PY_VERSION_HEX >= 0x030C0000
@@ -263,7 +266,8 @@ PyObject* module_vectorcall(PyObject* self, PyObject* const* args, size_t nargsf
   return result;
 }
 
-// ---- the type --------------------------------------------------------------------------------------------------------
+// ---- the type
+// --------------------------------------------------------------------------------------------------------
 
 PyObject* module_new(PyTypeObject* type, PyObject*, PyObject*) {
   PyObject* self = type->tp_alloc(type, 0);
@@ -299,8 +303,8 @@ PyObject* module_getstate(PyObject* self, PyObject*) {
   return copy;
 }
 
-// Called for Module and each of its subclasses. CPython gives a class that has a `__getattr__` the slow lookup; one that
-// overrides neither it nor `__getattribute__` gets ours. Replacing either later puts CPython's back by itself.
+// Called for Module and each of its subclasses. CPython gives a class that has a `__getattr__` the slow lookup; one
+// that overrides neither it nor `__getattribute__` gets ours. Replacing either later puts CPython's back by itself.
 PyObject* accelerate(PyObject*, PyObject* cls) {
   if (!PyType_Check(cls) || !PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls), state.base)) {
     return PyErr_Format(PyExc_TypeError, "_accelerate expected a subclass of ModuleBase, got %R", cls);
@@ -349,11 +353,10 @@ PyMethodDef methods[] = {
      "(Tensor, global hook dicts, Module._call_impl, error handler): what the base has to know."},
     {nullptr, nullptr, 0, nullptr}};
 
-PyMemberDef members[] = {
-    {"__dictoffset__", T_PYSSIZET, offsetof(ModuleObject, dict), READONLY, nullptr},
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(ModuleObject, weakrefs), READONLY, nullptr},
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(ModuleObject, call), READONLY, nullptr},
-    {nullptr, 0, 0, 0, nullptr}};
+PyMemberDef members[] = {{"__dictoffset__", T_PYSSIZET, offsetof(ModuleObject, dict), READONLY, nullptr},
+                         {"__weaklistoffset__", T_PYSSIZET, offsetof(ModuleObject, weakrefs), READONLY, nullptr},
+                         {"__vectorcalloffset__", T_PYSSIZET, offsetof(ModuleObject, call), READONLY, nullptr},
+                         {nullptr, 0, 0, 0, nullptr}};
 
 PyGetSetDef getset[] = {{"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
                         {nullptr, nullptr, nullptr, nullptr, nullptr}};
@@ -381,9 +384,9 @@ bool intern_names() {
   for (int i = 0; i < kRegistries; ++i) ok = ok && intern(state.registries[i], registries[i]);
   for (int i = 0; i < kHooks; ++i) ok = ok && intern(state.hooks[i], hooks[i]);
   return ok && intern(state.forward, "forward") && intern(state.call_impl, "_call_impl") &&
-         intern(state.compiled, "_compiled_call_impl") &&
-         intern(state.wrapped, "_wrapped_call_impl") && intern(state.getattr, "__getattr__") &&
-         intern(state.getattribute, "__getattribute__") && intern(state.assign, "_assign");
+         intern(state.compiled, "_compiled_call_impl") && intern(state.wrapped, "_wrapped_call_impl") &&
+         intern(state.getattr, "__getattr__") && intern(state.getattribute, "__getattribute__") &&
+         intern(state.assign, "_assign");
 }
 
 }  // namespace

@@ -144,3 +144,40 @@ def test_warnings():
         F.mse_loss(ember.zeros(2), ember.zeros(1))
     with pytest.warns(UserWarning, match="size_average and reduce args will be deprecated"):
         F.mse_loss(ember.zeros(2), ember.zeros(2), size_average=True)
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize("padding_mode", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize(
+    "mode,dims", [("bilinear", 2), ("nearest", 2), ("bicubic", 2), ("bilinear", 3), ("nearest", 3)]
+)
+def test_grid_sample(mode, dims, padding_mode, align_corners):
+    torch.manual_seed(1)
+    image = torch.randn(2, 3, *(5, 6, 4)[:dims], requires_grad=True)
+    grid = (torch.rand(2, *(3, 7, 2)[:dims], dims) * 3 - 1.5).requires_grad_()
+    ours = to_ember([image, grid])
+    got = F.grid_sample(*ours, mode, padding_mode, align_corners)
+    expected = TF.grid_sample(image, grid, mode, padding_mode, align_corners)
+    assert_same(got, expected, "values", 1e-4, 1e-5)
+    got.pow(2).sum().backward(), expected.pow(2).sum().backward()
+    assert_same(ours[0].grad, image.grad, "gradient of the image", 1e-4, 1e-4)
+    if mode != "nearest":
+        assert_same(ours[1].grad, grid.grad, "gradient of the grid", 1e-3, 1e-3)
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize("size", [(2, 1, 3, 4), (2, 1, 1, 5), (2, 1, 3, 4, 2)])
+def test_affine_grid(size, align_corners):
+    dims = len(size) - 2
+    theta = torch.randn(2, dims, dims + 1)
+    got = F.affine_grid(to_ember(theta), size, align_corners=align_corners)
+    assert_same(got, TF.affine_grid(theta, size, align_corners=align_corners), "grid", 1e-5, 1e-6)
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_max_unpool(dims):
+    x = torch.randn(2, 3, *[6] * dims)
+    name = f"max_pool{dims}d"
+    values, indices = getattr(TF, name)(x, 2, return_indices=True)
+    got = getattr(F, name.replace("pool", "unpool"))(*to_ember([values, indices]), 2)
+    assert_same(got, getattr(TF, name.replace("pool", "unpool"))(values, indices, 2), "unpooled")

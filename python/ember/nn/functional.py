@@ -6,11 +6,12 @@ this module as their home, so that pickles and error texts show the public path.
 
 from ._functional import activation as _activation
 from ._functional import attention as _attention
+from ._functional import grid as _grid
 from ._functional import layer as _layer
 from ._functional import loss as _loss
 from ._functional import pool as _pool
 
-for _part in (_activation, _layer, _pool, _attention, _loss):
+for _part in (_activation, _layer, _grid, _pool, _attention, _loss):
     for _name, _value in vars(_part).items():
         if callable(_value) and not _name.startswith("__") and _name not in ("op", "with_inplace"):
             if getattr(_value, "__module__", "").startswith("ember.nn._functional"):

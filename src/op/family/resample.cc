@@ -44,9 +44,7 @@ template <class T>
 std::vector<Tap> taps(Way way, const Axis<T>& axis, DType dtype) {
   size_t count = way == Way::kLinear ? 2 : way == Way::kCubic ? 4 : 1;
   std::vector<Tap> out(count);
-  for (Tap& tap : out) {
-    tap = {empty_raw(Dims{axis.out}, DType::kInt64), empty_raw(Dims{axis.out}, dtype)};
-  }
+  for (Tap& tap : out) { tap = {empty_raw(Dims{axis.out}, DType::kInt64), empty_raw(Dims{axis.out}, dtype)}; }
   auto set = [&](size_t k, int64_t i, int64_t from, T weight) {
     out[k].index.data<int64_t>()[i] = std::clamp<int64_t>(from, 0, axis.in - 1);
     out[k].weight.data<T>()[i] = weight;
@@ -88,7 +86,8 @@ Tensor along(const Tensor& x, int64_t dim, Way way, const Axis<T>& axis, DType d
   return y;
 }
 
-// The matrix [in, out] of an antialiased dim: a triangle or a cubic, stretched by the step where that shrinks the image.
+// The matrix [in, out] of an antialiased dim: a triangle or a cubic, stretched by the step where that shrinks the
+// image.
 template <class T>
 Tensor smooth(Way way, const Axis<T>& axis, DType dtype) {
   T reach = (way == Way::kLinear ? T(1) : T(2)) * std::max(axis.step, T(1)), squeeze = 1 / std::max(axis.step, T(1));
@@ -160,15 +159,15 @@ Tensor resample(std::string_view op, const Tensor& x, size_t dims, Way way, OptD
   return narrow ? to_dtype(y, x.dtype()) : y;
 }
 
-#define EMBER_PICK(Name, op, dims, way)                                                                         \
-  struct Name {                                                                                                 \
+#define EMBER_PICK(Name, op, dims, way)                                                                               \
+  struct Name {                                                                                                       \
     static constexpr auto schema = op "(Tensor input, SymInt[]? output_size, float[]? scale_factors=None) -> Tensor"; \
-    static constexpr auto doc = "Each of the last " #dims " dims resampled by picking the nearest value";        \
-    static constexpr auto kind = Kind::kComposite;                                                              \
-    static constexpr auto forms = form::kFunction;                                                              \
-    static Tensor call(const Tensor& x, OptDims size, Span<double> factors) {                                   \
-      return resample(op, x, dims, way, size, false, factors);                                                  \
-    }                                                                                                           \
+    static constexpr auto doc = "Each of the last " #dims " dims resampled by picking the nearest value";             \
+    static constexpr auto kind = Kind::kComposite;                                                                    \
+    static constexpr auto forms = form::kFunction;                                                                    \
+    static Tensor call(const Tensor& x, OptDims size, Span<double> factors) {                                         \
+      return resample(op, x, dims, way, size, false, factors);                                                        \
+    }                                                                                                                 \
   };
 EMBER_PICK(Nearest1d, "upsample_nearest1d", 1, Way::kNearest)
 EMBER_PICK(Nearest2d, "upsample_nearest2d", 2, Way::kNearest)
@@ -178,16 +177,16 @@ EMBER_PICK(Exact2d, "_upsample_nearest_exact2d", 2, Way::kNearestExact)
 EMBER_PICK(Exact3d, "_upsample_nearest_exact3d", 3, Way::kNearestExact)
 #undef EMBER_PICK
 
-#define EMBER_WEIGH(Name, op, dims, way, antialias)                                                             \
-  struct Name {                                                                                                 \
-    static constexpr auto schema = op                                                                           \
-        "(Tensor input, SymInt[]? output_size, bool align_corners=False, float[]? scale_factors=None) -> Tensor"; \
-    static constexpr auto doc = "Each of the last " #dims " dims resampled by a weighted sum of neighbours";     \
-    static constexpr auto kind = Kind::kComposite;                                                              \
-    static constexpr auto forms = form::kFunction;                                                              \
-    static Tensor call(const Tensor& x, OptDims size, bool align, Span<double> factors) {                       \
-      return resample(op, x, dims, way, size, align, factors, antialias);                                       \
-    }                                                                                                           \
+#define EMBER_WEIGH(Name, op, dims, way, antialias)                                                                  \
+  struct Name {                                                                                                      \
+    static constexpr auto schema =                                                                                   \
+        op "(Tensor input, SymInt[]? output_size, bool align_corners=False, float[]? scale_factors=None) -> Tensor"; \
+    static constexpr auto doc = "Each of the last " #dims " dims resampled by a weighted sum of neighbours";         \
+    static constexpr auto kind = Kind::kComposite;                                                                   \
+    static constexpr auto forms = form::kFunction;                                                                   \
+    static Tensor call(const Tensor& x, OptDims size, bool align, Span<double> factors) {                            \
+      return resample(op, x, dims, way, size, align, factors, antialias);                                            \
+    }                                                                                                                \
   };
 EMBER_WEIGH(Linear1d, "upsample_linear1d", 1, Way::kLinear, false)
 EMBER_WEIGH(Bilinear2d, "upsample_bilinear2d", 2, Way::kLinear, false)

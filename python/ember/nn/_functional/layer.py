@@ -20,7 +20,6 @@ _embedding, _embedding_bag = op("embedding"), op("embedding_bag")
 _batch_norm, _instance_norm, _layer_norm = op("batch_norm"), op("instance_norm"), op("layer_norm")
 _group_norm, _rms_norm, _pad = op("group_norm"), op("rms_norm"), op("pad")
 _im2col, _col2im = op("im2col"), op("col2im")
-_grid_sampler, _affine_grid = op("grid_sampler"), op("affine_grid_generator")
 
 
 # ---- embeddings ----
@@ -372,33 +371,6 @@ def upsample_bilinear(input, size=None, scale_factor=None):
         "`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2
     )
     return interpolate(input, size, scale_factor, mode="bilinear", align_corners=True)
-
-
-GRID_SAMPLE_INTERPOLATION_MODES = {"bilinear": 0, "nearest": 1, "bicubic": 2}
-GRID_SAMPLE_PADDING_MODES = {"zeros": 0, "border": 1, "reflection": 2}
-
-
-def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corners=None):
-    """Values of `input` [N, C, H, W] at the points `grid` [N, H', W', 2], whose coordinates run from -1 to 1."""
-    if mode not in GRID_SAMPLE_INTERPOLATION_MODES:
-        raise ValueError(
-            f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'"
-        )
-    if padding_mode not in GRID_SAMPLE_PADDING_MODES:
-        raise ValueError(
-            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', "
-            f"but got: '{padding_mode}'"
-        )
-    return _grid_sampler(
-        input, grid, GRID_SAMPLE_INTERPOLATION_MODES[mode], GRID_SAMPLE_PADDING_MODES[padding_mode], bool(align_corners)
-    )
-
-
-def affine_grid(theta, size, align_corners=None):
-    """The points that `grid_sample` reads for the affine maps `theta` [N, 2, 3] and an output of `size`."""
-    if not theta.is_floating_point():
-        raise ValueError(f"Expected theta to have floating point type, but got {theta.dtype}")
-    return _affine_grid(theta, size, bool(align_corners))
 
 
 def _two(value):
