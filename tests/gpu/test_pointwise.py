@@ -9,8 +9,8 @@ those are tested on a few ops.
 import ember
 import numpy as np
 import pytest
-from common import needs_nvrtc, needs_opencl
 from ember import _C
+from gpu_tools import needs_nvrtc, needs_opencl
 
 NUMPY = {
     ember.bool: np.bool_,

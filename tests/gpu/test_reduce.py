@@ -5,8 +5,8 @@ import math
 import ember
 import numpy as np
 import pytest
-from common import needs_nvrtc, needs_opencl
 from ember import _C
+from gpu_tools import needs_nvrtc, needs_opencl
 
 RULES = ["sum", "nansum", "prod", "max", "min", "abs_sum", "square_sum", "pow_sum", "abs_max", "abs_min"]
 NONE, MEAN, SQRT, ROOT = range(4)
