@@ -24,6 +24,7 @@ using Family = std::vector<std::unique_ptr<Op>>;
   M(creation_composite_ops) \
   M(complex_ops) \
   M(shape_ops) \
+  M(repeat_ops) \
   M(pad_ops) \
   M(resample_ops) \
   M(reductions) \

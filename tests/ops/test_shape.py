@@ -163,7 +163,10 @@ ERRORS = [
     (lambda m: m.cat([]), "expected a non-empty list"),
     (lambda m: m.cat([m.tensor(1), m.tensor(2)]), "zero-dimensional tensor (at position 0) cannot be concatenated"),
     (lambda m: m.cat([grid(m, 2, 2), grid(m, 2)]), "Tensors must have same number of dimensions: got 2 and 1"),
-    (lambda m: m.cat([grid(m, 2, 2), grid(m, 3, 3)]), "Expected size 2 but got size 3 for tensor number 1 in the list."),
+    (
+        lambda m: m.cat([grid(m, 2, 2), grid(m, 3, 3)]),
+        "Expected size 2 but got size 3 for tensor number 1 in the list.",
+    ),
     (lambda m: m.stack([]), "stack expects a non-empty TensorList"),
     (lambda m: m.stack([grid(m, 2), grid(m, 3)]), "but got [2] at entry 0 and [3] at entry 1"),
     (lambda m: m.flip(grid(m, 3, 3), (0, 0)), "dim 0 appears multiple times in the list of dims"),

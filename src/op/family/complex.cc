@@ -27,8 +27,8 @@ Tensor pair_up(const Tensor& a, const Tensor& b) {
   return view_as_complex(stack(List(parts, 2), -1));
 }
 void check_parts(const Tensor& a, const Tensor& b) {
-  EMBER_CHECK(is_floating(a.dtype()) && is_floating(b.dtype()), "Expected both inputs to be Half, Float or Double tensors but got ",
-              a.dtype(), " and ", b.dtype());
+  EMBER_CHECK(is_floating(a.dtype()) && is_floating(b.dtype()),
+              "Expected both inputs to be Half, Float or Double tensors but got ", a.dtype(), " and ", b.dtype());
   EMBER_CHECK(a.dtype() == b.dtype(), "Expected object of scalar type ", a.dtype(), " but got scalar type ", b.dtype(),
               " for second argument");
 }
@@ -52,9 +52,7 @@ struct Polar : FunctionOut {
 struct Real : Function {
   static constexpr auto schema = "real(Tensor(a) self) -> Tensor(a)";
   static constexpr auto doc = "The real parts, a view; real tensors as they are";
-  static Tensor call(const Tensor& self) {
-    return is_complex(self.dtype()) ? select(view_as_real(self), -1, 0) : self;
-  }
+  static Tensor call(const Tensor& self) { return is_complex(self.dtype()) ? select(view_as_real(self), -1, 0) : self; }
 };
 struct Imag : Function {
   static constexpr auto schema = "imag(Tensor(a) self) -> Tensor(a)";

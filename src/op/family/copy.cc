@@ -14,8 +14,9 @@ static bool fits(const Scalar& s, DType d) {
   if (s.is_complex() && !is_complex(d)) return s.to<std::complex<double>>().imag() == 0;
   if (d == DType::kBool || is_complex(d)) return true;
   if (is_floating(d)) {
-    double most = d == DType::kFloat16 ? 65504 : d == DType::kFloat64 ? std::numeric_limits<double>::max()
-                                                                      : std::numeric_limits<float>::max();
+    double most = d == DType::kFloat16   ? 65504
+                  : d == DType::kFloat64 ? std::numeric_limits<double>::max()
+                                         : std::numeric_limits<float>::max();
     double v = s.to<double>();
     return !std::isfinite(v) || std::abs(v) <= most;
   }
@@ -108,7 +109,8 @@ struct Zero {
 
 struct Clone {
   static constexpr auto schema = "clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor";
-  static constexpr auto doc = "A copy with memory of its own, in self's order of strides unless memory_format says else";
+  static constexpr auto doc =
+      "A copy with memory of its own, in self's order of strides unless memory_format says else";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction | form::kMethod;
   static Meta infer(const Tensor& self, std::optional<MemoryFormat> format) {
@@ -131,7 +133,8 @@ struct Contiguous {
 
 struct ToCopy {
   static constexpr auto schema =
-      "_to_copy(Tensor self, *, ScalarType? dtype=None, Device? device=None, MemoryFormat? memory_format=None) -> Tensor";
+      "_to_copy(Tensor self, *, ScalarType? dtype=None, Device? device=None, MemoryFormat? memory_format=None) -> "
+      "Tensor";
   static constexpr auto doc = "A copy of another dtype or on another device";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction;
@@ -176,7 +179,8 @@ struct ToDType : Method {
 };
 struct ToDevice : Method {
   static constexpr auto schema =
-      "to.device(Tensor self, Device? device=None, ScalarType? dtype=None, bool non_blocking=False, bool copy=False, *, "
+      "to.device(Tensor self, Device? device=None, ScalarType? dtype=None, bool non_blocking=False, bool copy=False, "
+      "*, "
       "MemoryFormat? memory_format=None) -> Tensor";
   static constexpr auto doc = "self if it is on this device and has this dtype, else a copy that is";
   static Tensor call(const Tensor& self, OptDevice device, OptDType dtype, bool, bool copy,
@@ -201,22 +205,24 @@ struct TypeAs : Method {
   }
 };
 
-#define EMBER_CAST(Name, word, to_type)                                                                \
-  struct Name : Method {                                                                               \
+#define EMBER_CAST(Name, word, to_type)                                                                 \
+  struct Name : Method {                                                                                \
     static constexpr auto schema = word "(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor"; \
-    static constexpr auto doc = "self as " #to_type;                                                   \
-    static Tensor call(const Tensor& self, std::optional<MemoryFormat> format) {                       \
-      return convert(self, DType::to_type, {}, false, format);                                         \
-    }                                                                                                  \
+    static constexpr auto doc = "self as " #to_type;                                                    \
+    static Tensor call(const Tensor& self, std::optional<MemoryFormat> format) {                        \
+      return convert(self, DType::to_type, {}, false, format);                                          \
+    }                                                                                                   \
   };
-EMBER_CAST(ToFloat, "float", kFloat32) EMBER_CAST(ToDouble, "double", kFloat64) EMBER_CAST(ToHalf, "half", kFloat16)
-EMBER_CAST(ToBFloat16, "bfloat16", kBFloat16) EMBER_CAST(ToInt, "int", kInt32) EMBER_CAST(ToLong, "long", kInt64)
-EMBER_CAST(ToShort, "short", kInt16) EMBER_CAST(ToChar, "char", kInt8) EMBER_CAST(ToByte, "byte", kUInt8)
-EMBER_CAST(ToBool, "bool", kBool) EMBER_CAST(ToCFloat, "cfloat", kComplex64) EMBER_CAST(ToCDouble, "cdouble", kComplex128)
+EMBER_CAST(ToFloat, "float", kFloat32)
+EMBER_CAST(ToDouble, "double", kFloat64) EMBER_CAST(ToHalf, "half", kFloat16)
+    EMBER_CAST(ToBFloat16, "bfloat16", kBFloat16) EMBER_CAST(ToInt, "int", kInt32) EMBER_CAST(ToLong, "long", kInt64)
+        EMBER_CAST(ToShort, "short", kInt16) EMBER_CAST(ToChar, "char", kInt8) EMBER_CAST(ToByte, "byte", kUInt8)
+            EMBER_CAST(ToBool, "bool", kBool) EMBER_CAST(ToCFloat, "cfloat", kComplex64)
+                EMBER_CAST(ToCDouble, "cdouble", kComplex128)
 #undef EMBER_CAST
 
-// Not a view op, so that no interpreter sees one: the result shares memory and version but no history.
-struct Detach {
+    // Not a view op, so that no interpreter sees one: the result shares memory and version but no history.
+    struct Detach {
   static constexpr auto schema = "detach(Tensor(a) self) -> Tensor(a)";
   static constexpr auto doc = "The same memory without the history: no gradient flows through";
   static constexpr auto kind = Kind::kComposite;
@@ -230,7 +236,8 @@ struct Detach {
 
 struct Resize {
   static constexpr auto schema = "resize(Tensor self, SymInt[] size, *, MemoryFormat? memory_format=None) -> Tensor";
-  static constexpr auto doc = "Gives self another shape over its own memory, which grows where needed; new elements are undefined";
+  static constexpr auto doc =
+      "Gives self another shape over its own memory, which grows where needed; new elements are undefined";
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kInplace;
   static Tensor call(const Tensor& self, DimsView size, std::optional<MemoryFormat> format) {
@@ -242,7 +249,8 @@ struct Resize {
   }
 };
 struct ResizeAs {
-  static constexpr auto schema = "resize_as(Tensor self, Tensor the_template, *, MemoryFormat? memory_format=None) -> Tensor";
+  static constexpr auto schema =
+      "resize_as(Tensor self, Tensor the_template, *, MemoryFormat? memory_format=None) -> Tensor";
   static constexpr auto doc = "resize to another tensor's shape";
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kInplace;
@@ -306,7 +314,8 @@ struct MaskedFill {
     cpu::Operand in[] = {cpu::operand(mask, y.sizes(), DType::kBool, a), cpu::operand(value, y.sizes(), t, b),
                          cpu::operand(self, y.sizes(), t, c)};
     int which = __builtin_ctz(static_cast<unsigned>(item_size(t)));
-    cpu::elementwise(tiles[which], y.sizes(), cpu::operand(y, y.sizes(), t, strides), Span<cpu::Operand>(in, 3), nullptr);
+    cpu::elementwise(tiles[which], y.sizes(), cpu::operand(y, y.sizes(), t, strides), Span<cpu::Operand>(in, 3),
+                     nullptr);
   }
   static void vjp(Grads& d, const Tensor& self, const Tensor& mask, const Tensor& value) {
     if (d.wants(0)) d.set(0, sum_to_size(masked_fill(d.g(), mask, 0), self.sizes()));

@@ -29,9 +29,7 @@ struct NewOp {
 };
 
 Meta factory_meta(std::string_view op, DimsView size, OptDType dtype, OptDevice device) {
-  for (int64_t s : size) {
-    EMBER_CHECK(s >= 0, op, ": Dimension size must be non-negative, but got size ", size);
-  }
+  for (int64_t s : size) { EMBER_CHECK(s >= 0, op, ": Dimension size must be non-negative, but got size ", size); }
   return Meta(size, dtype.value_or(default_dtype()), device.value_or(kCpu));
 }
 
@@ -59,7 +57,9 @@ DType value_dtype(const Scalar& value, OptDType dtype) { return dtype.value_or(v
 struct Empty : Factory {
   static constexpr auto schema = "empty(SymInt[] size, *, ScalarType? dtype=None, Device? device=None) -> Tensor";
   static constexpr auto doc = "A tensor whose elements are whatever the memory held";
-  static Meta infer(DimsView size, OptDType dtype, OptDevice device) { return factory_meta("empty", size, dtype, device); }
+  static Meta infer(DimsView size, OptDType dtype, OptDevice device) {
+    return factory_meta("empty", size, dtype, device);
+  }
   static void cpu(Out, DimsView, OptDType, OptDevice) {}
 };
 
@@ -81,14 +81,18 @@ struct EmptyStrided : LikeOp {
 struct Zeros : Factory {
   static constexpr auto schema = "zeros(SymInt[] size, *, ScalarType? dtype=None, Device? device=None) -> Tensor";
   static constexpr auto doc = "A tensor of zeros";
-  static Meta infer(DimsView size, OptDType dtype, OptDevice device) { return factory_meta("zeros", size, dtype, device); }
+  static Meta infer(DimsView size, OptDType dtype, OptDevice device) {
+    return factory_meta("zeros", size, dtype, device);
+  }
   static void cpu(Out y, DimsView, OptDType, OptDevice) { cpu::fill(y, 0); }
 };
 
 struct Ones : Factory {
   static constexpr auto schema = "ones(SymInt[] size, *, ScalarType? dtype=None, Device? device=None) -> Tensor";
   static constexpr auto doc = "A tensor of ones";
-  static Meta infer(DimsView size, OptDType dtype, OptDevice device) { return factory_meta("ones", size, dtype, device); }
+  static Meta infer(DimsView size, OptDType dtype, OptDevice device) {
+    return factory_meta("ones", size, dtype, device);
+  }
   static void cpu(Out y, DimsView, OptDType, OptDevice) { cpu::fill(y, 1); }
 };
 
@@ -105,14 +109,18 @@ struct Full : Factory {
 struct ScalarTensor : LikeOp {
   static constexpr auto schema = "scalar_tensor(Scalar s, *, ScalarType? dtype=None, Device? device=None) -> Tensor";
   static constexpr auto doc = "A 0-dim tensor of one number, of the default dtype unless given";
-  static Meta infer(Scalar, OptDType dtype, OptDevice device) { return factory_meta("scalar_tensor", {}, dtype, device); }
+  static Meta infer(Scalar, OptDType dtype, OptDevice device) {
+    return factory_meta("scalar_tensor", {}, dtype, device);
+  }
   static void cpu(Out y, Scalar value, OptDType, OptDevice) { fill_checked(y, value, "scalar_tensor"); }
 };
 
 struct EmptyLike : LikeOp {
   static constexpr auto schema =
-      "empty_like(Tensor self, *, ScalarType? dtype=None, Device? device=None, MemoryFormat? memory_format=None) -> Tensor";
-  static constexpr auto doc = "Uninitialised memory shaped as self, with its order of strides unless memory_format says else";
+      "empty_like(Tensor self, *, ScalarType? dtype=None, Device? device=None, MemoryFormat? memory_format=None) -> "
+      "Tensor";
+  static constexpr auto doc =
+      "Uninitialised memory shaped as self, with its order of strides unless memory_format says else";
   static Meta infer(const Tensor& self, OptDType dtype, OptDevice device, std::optional<MemoryFormat> format) {
     return like_meta(self, dtype, device, format);
   }
@@ -120,13 +128,15 @@ struct EmptyLike : LikeOp {
 };
 struct ZerosLike : EmptyLike {
   static constexpr auto schema =
-      "zeros_like(Tensor self, *, ScalarType? dtype=None, Device? device=None, MemoryFormat? memory_format=None) -> Tensor";
+      "zeros_like(Tensor self, *, ScalarType? dtype=None, Device? device=None, MemoryFormat? memory_format=None) -> "
+      "Tensor";
   static constexpr auto doc = "Zeros shaped as self";
   static void cpu(Out y, const Tensor&, OptDType, OptDevice, std::optional<MemoryFormat>) { cpu::fill(y, 0); }
 };
 struct OnesLike : EmptyLike {
   static constexpr auto schema =
-      "ones_like(Tensor self, *, ScalarType? dtype=None, Device? device=None, MemoryFormat? memory_format=None) -> Tensor";
+      "ones_like(Tensor self, *, ScalarType? dtype=None, Device? device=None, MemoryFormat? memory_format=None) -> "
+      "Tensor";
   static constexpr auto doc = "Ones shaped as self";
   static void cpu(Out y, const Tensor&, OptDType, OptDevice, std::optional<MemoryFormat>) { cpu::fill(y, 1); }
 };
@@ -166,16 +176,20 @@ struct NewOnes : NewEmpty {
 };
 struct NewFull : NewOp {
   static constexpr auto schema =
-      "new_full(Tensor self, SymInt[] size, Scalar fill_value, *, ScalarType? dtype=None, Device? device=None) -> Tensor";
+      "new_full(Tensor self, SymInt[] size, Scalar fill_value, *, ScalarType? dtype=None, Device? device=None) -> "
+      "Tensor";
   static constexpr auto doc = "One value in another shape, with self's dtype and device";
   static Meta infer(const Tensor& self, DimsView size, Scalar, OptDType dtype, OptDevice device) {
     return new_meta(self, size, dtype, device);
   }
-  static void cpu(Out y, const Tensor&, DimsView, Scalar value, OptDType, OptDevice) { fill_checked(y, value, "new_full"); }
+  static void cpu(Out y, const Tensor&, DimsView, Scalar value, OptDType, OptDevice) {
+    fill_checked(y, value, "new_full");
+  }
 };
 struct NewEmptyStrided : NewOp {
   static constexpr auto schema =
-      "new_empty_strided(Tensor self, SymInt[] size, SymInt[] stride, *, ScalarType? dtype=None, Device? device=None) -> "
+      "new_empty_strided(Tensor self, SymInt[] size, SymInt[] stride, *, ScalarType? dtype=None, Device? device=None) "
+      "-> "
       "Tensor";
   static constexpr auto doc = "Uninitialised memory with the given strides, with self's dtype and device";
   static Meta infer(const Tensor& self, DimsView size, DimsView stride, OptDType dtype, OptDevice device) {
@@ -207,7 +221,7 @@ int64_t arange_length(Scalar start, Scalar end, Scalar step) {
 }
 
 DType arange_dtype(Scalar start, Scalar end, Scalar step, OptDType dtype) {
-  DType d = dtype ? *dtype
+  DType d = dtype                                                            ? *dtype
             : start.is_floating() || end.is_floating() || step.is_floating() ? default_dtype()
                                                                              : DType::kInt64;
   EMBER_CHECK_NOT_IMPLEMENTED(d != DType::kBool && !is_complex(d), "\"arange_cpu\" not implemented for '", d, "'");
@@ -268,7 +282,9 @@ struct ArangeStart : Factory {
 struct Arange : Factory {
   static constexpr auto schema = "arange(Scalar end, *, ScalarType? dtype=None, Device? device=None) -> Tensor";
   static constexpr auto doc = ArangeStep::doc;
-  static Meta infer(Scalar end, OptDType dtype, OptDevice device) { return ArangeStep::infer(0, end, 1, dtype, device); }
+  static Meta infer(Scalar end, OptDType dtype, OptDevice device) {
+    return ArangeStep::infer(0, end, 1, dtype, device);
+  }
   static void cpu(Out y, Scalar end, OptDType dtype, OptDevice device) { ArangeStep::cpu(y, 0, end, 1, dtype, device); }
 };
 
@@ -330,7 +346,8 @@ struct Linspace : Factory {
 
 struct Logspace : Factory {
   static constexpr auto schema =
-      "logspace(Scalar start, Scalar end, int steps, float base=10.0, *, ScalarType? dtype=None, Device? device=None) -> "
+      "logspace(Scalar start, Scalar end, int steps, float base=10.0, *, ScalarType? dtype=None, Device? device=None) "
+      "-> "
       "Tensor";
   static constexpr auto doc = "base to the power of `steps` evenly spaced exponents from start to end";
   static Meta infer(Scalar start, Scalar end, int64_t steps, double, OptDType dtype, OptDevice device) {
@@ -346,7 +363,8 @@ struct Logspace : Factory {
 // ---- matrices ----
 
 struct Eye : Factory {
-  static constexpr auto schema = "eye(SymInt n, SymInt? m=None, *, ScalarType? dtype=None, Device? device=None) -> Tensor";
+  static constexpr auto schema =
+      "eye(SymInt n, SymInt? m=None, *, ScalarType? dtype=None, Device? device=None) -> Tensor";
   static constexpr auto doc = "The identity matrix, n by m (n by n)";
   static Meta infer(int64_t n, OptInt m, OptDType dtype, OptDevice device) {
     EMBER_CHECK(n >= 0, "n must be greater or equal to 0, got ", n);
@@ -393,14 +411,16 @@ struct Triangle {
 };
 struct Tril : Triangle {
   static constexpr auto schema = "tril(Tensor self, int diagonal=0) -> Tensor";
-  static constexpr auto doc = "The lower triangle of matrices, with `diagonal` diagonals above the main one; zeros elsewhere";
+  static constexpr auto doc =
+      "The lower triangle of matrices, with `diagonal` diagonals above the main one; zeros elsewhere";
   static Meta infer(const Tensor& self, int64_t) { return check("tril", self); }
   static void cpu(Out y, const Tensor& self, int64_t diagonal) { keep(y, self, diagonal, false); }
   static void vjp(Grads& d, const Tensor&, int64_t diagonal) { d.set(0, tril(d.g(), diagonal)); }
 };
 struct Triu : Triangle {
   static constexpr auto schema = "triu(Tensor self, int diagonal=0) -> Tensor";
-  static constexpr auto doc = "The upper triangle of matrices from `diagonal` diagonals above the main one; zeros elsewhere";
+  static constexpr auto doc =
+      "The upper triangle of matrices from `diagonal` diagonals above the main one; zeros elsewhere";
   static Meta infer(const Tensor& self, int64_t) { return check("triu", self); }
   static void cpu(Out y, const Tensor& self, int64_t diagonal) { keep(y, self, diagonal, true); }
   static void vjp(Grads& d, const Tensor&, int64_t diagonal) { d.set(0, triu(d.g(), diagonal)); }
@@ -438,7 +458,9 @@ struct TrilIndices : TriangleIndices {
   static Meta infer(int64_t row, int64_t col, int64_t offset, OptDType dtype, OptDevice device) {
     return measure(row, col, offset, false, dtype, device);
   }
-  static void cpu(Out y, int64_t row, int64_t col, int64_t offset, OptDType, OptDevice) { list(y, row, col, offset, false); }
+  static void cpu(Out y, int64_t row, int64_t col, int64_t offset, OptDType, OptDevice) {
+    list(y, row, col, offset, false);
+  }
 };
 struct TriuIndices : TriangleIndices {
   static constexpr auto schema =
@@ -447,7 +469,9 @@ struct TriuIndices : TriangleIndices {
   static Meta infer(int64_t row, int64_t col, int64_t offset, OptDType dtype, OptDevice device) {
     return measure(row, col, offset, true, dtype, device);
   }
-  static void cpu(Out y, int64_t row, int64_t col, int64_t offset, OptDType, OptDevice) { list(y, row, col, offset, true); }
+  static void cpu(Out y, int64_t row, int64_t col, int64_t offset, OptDType, OptDevice) {
+    list(y, row, col, offset, true);
+  }
 };
 
 }  // namespace

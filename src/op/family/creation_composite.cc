@@ -48,11 +48,13 @@ struct Diagflat : FunctionMethod {
 
 struct Meshgrid : Function {
   static constexpr auto schema = "meshgrid(Tensor[] tensors, *, str? indexing=None) -> Tensor[]";
-  static constexpr auto doc = "Coordinates of the grid that vectors span, one tensor a vector; indexing is \"ij\" or \"xy\"";
+  static constexpr auto doc =
+      "Coordinates of the grid that vectors span, one tensor a vector; indexing is \"ij\" or \"xy\"";
   static Tensors call(List tensors, std::optional<std::string_view> indexing) {
     EMBER_CHECK(!tensors.empty(), "meshgrid expects a non-empty TensorList");
     std::string_view how = indexing.value_or("ij");
-    EMBER_CHECK(how == "ij" || how == "xy", "torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: ", how);
+    EMBER_CHECK(how == "ij" || how == "xy",
+                "torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: ", how);
     Dims sizes;
     for (const Tensor& x : tensors) {
       EMBER_CHECK(x.dim() <= 1, "torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: ", x.sizes());
@@ -132,7 +134,8 @@ struct Vander : Function {
 
 // ---- windows: a sum of cosines over n points, the first of n + 1 where periodic ----
 
-Tensor cosines(std::string_view op, int64_t n, bool periodic, double a, double b, double c, OptDType dtype, OptDevice device) {
+Tensor cosines(std::string_view op, int64_t n, bool periodic, double a, double b, double c, OptDType dtype,
+               OptDevice device) {
   DType d = dtype.value_or(default_dtype());
   EMBER_CHECK(is_floating(d), op, " expects floating point dtypes, got: ", d);
   EMBER_CHECK(n >= 0, op, " requires non-negative window_length, got window_length=", n);
@@ -154,7 +157,8 @@ struct HannWindow : Function {
 };
 struct HammingWindow : Function {
   static constexpr auto schema =
-      "hamming_window(int window_length, bool periodic=True, float alpha=0.54, float beta=0.46, *, ScalarType? dtype=None, "
+      "hamming_window(int window_length, bool periodic=True, float alpha=0.54, float beta=0.46, *, ScalarType? "
+      "dtype=None, "
       "Device? device=None) -> Tensor";
   static constexpr auto doc = "Hamming's window, alpha - beta cos";
   static Tensor call(int64_t n, bool periodic, double alpha, double beta, OptDType dtype, OptDevice device) {
@@ -163,7 +167,8 @@ struct HammingWindow : Function {
 };
 struct BlackmanWindow : Function {
   static constexpr auto schema =
-      "blackman_window(int window_length, bool periodic=True, *, ScalarType? dtype=None, Device? device=None) -> Tensor";
+      "blackman_window(int window_length, bool periodic=True, *, ScalarType? dtype=None, Device? device=None) -> "
+      "Tensor";
   static constexpr auto doc = "Blackman's window, 0.42 - 0.5 cos + 0.08 cos of twice";
   static Tensor call(int64_t n, bool periodic, OptDType dtype, OptDevice device) {
     return cosines("blackman_window", n, periodic, 0.42, 0.5, 0.08, dtype, device);
@@ -171,7 +176,8 @@ struct BlackmanWindow : Function {
 };
 struct BartlettWindow : Function {
   static constexpr auto schema =
-      "bartlett_window(int window_length, bool periodic=True, *, ScalarType? dtype=None, Device? device=None) -> Tensor";
+      "bartlett_window(int window_length, bool periodic=True, *, ScalarType? dtype=None, Device? device=None) -> "
+      "Tensor";
   static constexpr auto doc = "Bartlett's window, a triangle";
   static Tensor call(int64_t n, bool periodic, OptDType dtype, OptDevice device) {
     DType d = dtype.value_or(default_dtype());

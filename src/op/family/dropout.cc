@@ -105,9 +105,11 @@ struct Multinomial : FunctionMethod {
   static constexpr auto forms = form::kFunction | form::kMethod | form::kOut;
   static Meta infer(const Tensor& self, int64_t n, bool replacement, Generator*) {
     EMBER_CHECK(self.dim() == 1 || self.dim() == 2, "prob_dist must be 1 or 2 dim");
-    EMBER_CHECK(is_floating(self.dtype()), "multinomial only supports floating-point dtypes for input, got: ", self.dtype());
+    EMBER_CHECK(is_floating(self.dtype()),
+                "multinomial only supports floating-point dtypes for input, got: ", self.dtype());
     EMBER_CHECK(n > 0, "cannot sample n_sample <= 0 samples");
-    EMBER_CHECK(replacement || n <= self.size(-1), "cannot sample n_sample > prob_dist.size(-1) samples without replacement");
+    EMBER_CHECK(replacement || n <= self.size(-1),
+                "cannot sample n_sample > prob_dist.size(-1) samples without replacement");
     Dims sizes = self.sizes();
     sizes.back() = n;
     return Meta(sizes, DType::kInt64, self.device());
@@ -206,7 +208,8 @@ struct MaskedScale : Function {
 
 struct NativeDropout : Function {
   static constexpr auto schema = "_dropout(Tensor self, float p) -> (Tensor output, Tensor mask)";
-  static constexpr auto doc = "Elements of self dropped with probability p, the others scaled by 1 / (1 - p), and the mask";
+  static constexpr auto doc =
+      "Elements of self dropped with probability p, the others scaled by 1 / (1 - p), and the mask";
   static constexpr auto saves = Saves{.outputs = 2};
   static std::array<Meta, 2> infer(const Tensor& self, double) {
     EMBER_CHECK(is_floating(self.dtype()), "dropout: expected a floating point input, but got ", self.dtype());
@@ -333,7 +336,8 @@ struct Rrelu : CompositeInplace {
   static constexpr auto schema =
       "rrelu(Tensor self, float lower=0.125, float upper=0.3333333333333333, bool training=False, Generator? "
       "generator=None) -> Tensor";
-  static constexpr auto doc = "leaky_relu whose slope is drawn from [lower, upper) in training, and its middle otherwise";
+  static constexpr auto doc =
+      "leaky_relu whose slope is drawn from [lower, upper) in training, and its middle otherwise";
   static Tensor call(const Tensor& self, double lower, double upper, bool training, Generator* generator) {
     static const Op* const op = find_op("_rrelu");
     EMBER_CHECK(lower <= upper, "Lower bound should be less than or equal to the upper bound");
@@ -345,8 +349,8 @@ struct Rrelu : CompositeInplace {
 }  // namespace
 
 std::vector<std::unique_ptr<Op>> dropout_ops() {
-  return make_family<Bernoulli, BernoulliP, BernoulliFloat, BernoulliTensor, Multinomial, Poisson, Binomial, StandardGamma,
-                     SampleDirichlet, MaskedScale, NativeDropout, Dropout, FeatureDropout, AlphaDropout,
+  return make_family<Bernoulli, BernoulliP, BernoulliFloat, BernoulliTensor, Multinomial, Poisson, Binomial,
+                     StandardGamma, SampleDirichlet, MaskedScale, NativeDropout, Dropout, FeatureDropout, AlphaDropout,
                      FeatureAlphaDropout, RreluNoise, Rrelu>();
 }
 

@@ -73,7 +73,8 @@ View unfold_geometry(View x, int64_t dimension, int64_t size, int64_t step) {
 
 View expand_geometry(View x, DimsView size) {
   EMBER_CHECK(size.size() >= x.sizes.size(), "expand: the number of sizes provided (",
-              static_cast<int64_t>(size.size()), ") must be greater or equal to the number of dimensions in the tensor (",
+              static_cast<int64_t>(size.size()),
+              ") must be greater or equal to the number of dimensions in the tensor (",
               static_cast<int64_t>(x.sizes.size()), "): tensor ", x.sizes, ", size=", size);
   View out{Dims(size), Dims(size.size()), x.offset};
   size_t shift = size.size() - x.sizes.size();

@@ -18,7 +18,8 @@ View diagonal_geometry(View x, int64_t offset, int64_t dim1, int64_t dim2);
 View unfold_geometry(View x, int64_t dimension, int64_t size, int64_t step);
 View expand_geometry(View x, DimsView size);
 
-// Zeros of shape `sizes` with `g` at the elements that the view `v` of a dense tensor shows, summed where they coincide.
+// Zeros of shape `sizes` with `g` at the elements that the view `v` of a dense tensor shows, summed where they
+// coincide.
 Tensor view_backward(const Tensor& g, DimsView sizes, const View& v);
 
 // `dims` as 0 <= d < rank, each at most once.

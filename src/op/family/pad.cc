@@ -16,10 +16,13 @@ struct Placement {
   bool any = true;  // does something remain?
 };
 Placement place(const View& x, DimsView pad, DimsView out_strides, int64_t out_offset) {
-  EMBER_CHECK(pad.size() % 2 == 0, "Length of pad must be even but instead it equals ", static_cast<int64_t>(pad.size()));
-  EMBER_CHECK(pad.size() <= 2 * x.sizes.size(), "Length of pad should be no more than twice the number of dimensions of the "
-              "input. Pad length is ", static_cast<int64_t>(pad.size()), " while the input has ",
-              static_cast<int64_t>(x.sizes.size()), " dimensions.");
+  EMBER_CHECK(pad.size() % 2 == 0, "Length of pad must be even but instead it equals ",
+              static_cast<int64_t>(pad.size()));
+  EMBER_CHECK(pad.size() <= 2 * x.sizes.size(),
+              "Length of pad should be no more than twice the number of dimensions of the "
+              "input. Pad length is ",
+              static_cast<int64_t>(pad.size()), " while the input has ", static_cast<int64_t>(x.sizes.size()),
+              " dimensions.");
   Placement p{x.sizes, x, {x.sizes, Dims(out_strides), out_offset}};
   for (size_t i = 0; i < pad.size() / 2; ++i) {
     size_t d = x.sizes.size() - 1 - i;
@@ -39,7 +42,8 @@ Placement place(const View& x, DimsView pad, DimsView out_strides, int64_t out_o
 
 struct ConstantPad {
   static constexpr auto schema = "constant_pad_nd(Tensor self, SymInt[] pad, Scalar value=0) -> Tensor";
-  static constexpr auto doc = "A border of one value; `pad` counts elements before and behind, the last dim first; negative crops";
+  static constexpr auto doc =
+      "A border of one value; `pad` counts elements before and behind, the last dim first; negative crops";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction;
   static Meta infer(const Tensor& self, DimsView pad, Scalar) {
@@ -75,8 +79,10 @@ Tensor pad_dim(const Tensor& self, int64_t d, int64_t before, int64_t behind, Mo
   auto ends = [&](int64_t count, bool front) {
     if (count <= 0) return;
     if (mode == Mode::kReflect) {
-      EMBER_CHECK(count < n, "Argument #4: Padding size should be less than the corresponding input dimension, but got: "
-                  "padding (", before, ", ", behind, ") at dimension ", d, " of input ", x.sizes());
+      EMBER_CHECK(count < n,
+                  "Argument #4: Padding size should be less than the corresponding input dimension, but got: "
+                  "padding (",
+                  before, ", ", behind, ") at dimension ", d, " of input ", x.sizes());
       OptInt stop;
       if (n - 2 - count >= 0) stop = n - 2 - count;
       parts.push_back(front ? slice(x, d, count, 0, -1) : slice(x, d, n - 2, stop, -1));
@@ -99,15 +105,16 @@ Tensor pad_dim(const Tensor& self, int64_t d, int64_t before, int64_t behind, Mo
 Tensor pad_ends(const Tensor& self, DimsView pad, Mode mode) {
   Tensor y = self;
   for (size_t i = 0; i < pad.size() / 2; ++i) {
-    if (pad[2 * i] || pad[2 * i + 1]) y = pad_dim(y, self.dim() - 1 - static_cast<int64_t>(i), pad[2 * i], pad[2 * i + 1], mode);
+    if (pad[2 * i] || pad[2 * i + 1])
+      y = pad_dim(y, self.dim() - 1 - static_cast<int64_t>(i), pad[2 * i], pad[2 * i + 1], mode);
   }
   return y.is(self) ? clone(self) : contiguous(y);
 }
 
 struct Pad {
-  static constexpr auto schema =
-      "pad(Tensor self, SymInt[] pad, str mode=\"constant\", float? value=None) -> Tensor";
-  static constexpr auto doc = "A border around the last dims: constant, or of the input's own elements (reflect, replicate, circular)";
+  static constexpr auto schema = "pad(Tensor self, SymInt[] pad, str mode=\"constant\", float? value=None) -> Tensor";
+  static constexpr auto doc =
+      "A border around the last dims: constant, or of the input's own elements (reflect, replicate, circular)";
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kFunction;
   static Tensor call(const Tensor& self, DimsView pad, std::string_view mode, std::optional<double> value) {
@@ -137,7 +144,8 @@ struct Patches {
   int64_t n, c, h, w, rows, columns;  // images; positions of the window
   int64_t kh, kw, sh, sw, ph, pw, dh, dw;
 };
-Patches patches(std::string_view op, DimsView image, DimsView kernel, DimsView dilation, DimsView padding, DimsView stride) {
+Patches patches(std::string_view op, DimsView image, DimsView kernel, DimsView dilation, DimsView padding,
+                DimsView stride) {
   Patches p{};
   p.n = image[0], p.c = image[1], p.h = image[2], p.w = image[3];
   p.kh = kernel[0], p.kw = kernel[1], p.sh = stride[0], p.sw = stride[1];
@@ -158,7 +166,8 @@ Patches patches(std::string_view op, DimsView image, DimsView kernel, DimsView d
   return p;
 }
 
-// Calls f(index in the columns, index in the image) for all pairs that lie inside, and g(index) for those in the border.
+// Calls f(index in the columns, index in the image) for all pairs that lie inside, and g(index) for those in the
+// border.
 template <class F, class G>
 void walk_patches(const Patches& p, int64_t plane, F&& f, G&& border) {
   int64_t image = plane * p.h * p.w, at = plane * p.kh * p.kw * p.rows * p.columns;
@@ -183,8 +192,10 @@ struct Im2col {
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction;
   static Meta infer(const Tensor& self, DimsView kernel, DimsView dilation, DimsView padding, DimsView stride) {
-    EMBER_CHECK(self.dim() == 4, "im2col: expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other "
-                "non-zero dimensions for input, but got: ", self.sizes());
+    EMBER_CHECK(self.dim() == 4,
+                "im2col: expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other "
+                "non-zero dimensions for input, but got: ",
+                self.sizes());
     Patches p = patches("im2col", self.sizes(), kernel, dilation, padding, stride);
     return Meta({p.n, p.c * p.kh * p.kw, p.rows * p.columns}, self);
   }
@@ -198,7 +209,8 @@ struct Im2col {
       T* to = out.data<T>();
       parallel_for(0, p.n * p.c, 1, [&](int64_t begin, int64_t end) {
         for (int64_t plane = begin; plane < end; ++plane)
-          walk_patches(p, plane, [&](int64_t at, int64_t image) { to[at] = from[image]; }, [&](int64_t at) { to[at] = T{}; });
+          walk_patches(
+              p, plane, [&](int64_t at, int64_t image) { to[at] = from[image]; }, [&](int64_t at) { to[at] = T{}; });
       });
     });
     if (!out.is(y)) cpu::copy(y, out);
@@ -212,25 +224,35 @@ struct Im2col {
 
 struct Col2im {
   static constexpr auto schema =
-      "col2im(Tensor self, SymInt[2] output_size, int[2] kernel_size, int[2] dilation, int[2] padding, int[2] stride) -> "
+      "col2im(Tensor self, SymInt[2] output_size, int[2] kernel_size, int[2] dilation, int[2] padding, int[2] stride) "
+      "-> "
       "Tensor";
-  static constexpr auto doc = "Columns summed back into images at their windows: [N, C kh kw, positions] -> [N, C, H, W]";
+  static constexpr auto doc =
+      "Columns summed back into images at their windows: [N, C kh kw, positions] -> [N, C, H, W]";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction;
-  static Patches read(const Tensor& self, DimsView size, DimsView kernel, DimsView dilation, DimsView padding, DimsView stride) {
-    EMBER_CHECK(self.dim() == 3, "col2im: Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and "
-                "non-zero dimensions for input, but got: ", self.sizes());
+  static Patches read(const Tensor& self, DimsView size, DimsView kernel, DimsView dilation, DimsView padding,
+                      DimsView stride) {
+    EMBER_CHECK(self.dim() == 3,
+                "col2im: Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and "
+                "non-zero dimensions for input, but got: ",
+                self.sizes());
     int64_t window = kernel[0] * kernel[1];
-    EMBER_CHECK(window > 0 && self.size(1) % window == 0, "Expected size of input's dimension 1 to be divisible by the "
-                "product of kernel_size, but got input.size(1)=", self.size(1), " and kernel_size=", kernel, ".");
-    Patches p = patches("col2im", {self.size(0), self.size(1) / window, size[0], size[1]}, kernel, dilation, padding, stride);
-    EMBER_CHECK(self.size(2) == p.rows * p.columns, "Given output_size=", size, ", kernel_size=", kernel, ", dilation=",
-                dilation, ", padding=", padding, ", stride=", stride, ", expected size of input's dimension 2 to match the "
-                "calculated number of sliding blocks ", p.rows, " * ", p.columns, " = ", p.rows * p.columns,
-                ", but got input.size(2)=", self.size(2), ".");
+    EMBER_CHECK(window > 0 && self.size(1) % window == 0,
+                "Expected size of input's dimension 1 to be divisible by the "
+                "product of kernel_size, but got input.size(1)=",
+                self.size(1), " and kernel_size=", kernel, ".");
+    Patches p =
+        patches("col2im", {self.size(0), self.size(1) / window, size[0], size[1]}, kernel, dilation, padding, stride);
+    EMBER_CHECK(self.size(2) == p.rows * p.columns, "Given output_size=", size, ", kernel_size=", kernel,
+                ", dilation=", dilation, ", padding=", padding, ", stride=", stride,
+                ", expected size of input's dimension 2 to match the "
+                "calculated number of sliding blocks ",
+                p.rows, " * ", p.columns, " = ", p.rows * p.columns, ", but got input.size(2)=", self.size(2), ".");
     return p;
   }
-  static Meta infer(const Tensor& self, DimsView size, DimsView kernel, DimsView dilation, DimsView padding, DimsView stride) {
+  static Meta infer(const Tensor& self, DimsView size, DimsView kernel, DimsView dilation, DimsView padding,
+                    DimsView stride) {
     Patches p = read(self, size, kernel, dilation, padding, stride);
     return Meta({p.n, p.c, p.h, p.w}, self);
   }
@@ -249,14 +271,16 @@ struct Col2im {
         T* to = out.data<T>();
         parallel_for(0, p.n * p.c, 1, [&](int64_t begin, int64_t end) {
           for (int64_t plane = begin; plane < end; ++plane)
-            walk_patches(p, plane, [&](int64_t at, int64_t image) { to[image] = static_cast<T>(to[image] + from[at]); },
-                         [](int64_t) {});
+            walk_patches(
+                p, plane, [&](int64_t at, int64_t image) { to[image] = static_cast<T>(to[image] + from[at]); },
+                [](int64_t) {});
         });
       }
     });
     if (!out.is(y)) cpu::copy(y, out);
   }
-  static void vjp(Grads& d, const Tensor&, DimsView, DimsView kernel, DimsView dilation, DimsView padding, DimsView stride) {
+  static void vjp(Grads& d, const Tensor&, DimsView, DimsView kernel, DimsView dilation, DimsView padding,
+                  DimsView stride) {
     static const Op* const op = find_op("im2col");
     d.set(0, call_op(op, d.g(), kernel, dilation, padding, stride));
   }

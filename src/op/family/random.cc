@@ -55,9 +55,8 @@ void no_gradient(Grads& d) {
 void fill_uniform(const Tensor& y, double from, double to, Generator* g) {
   DType part = real_of(y.dtype());
   int64_t parts = is_complex(y.dtype()) ? 2 : 1;
-  fill_in_memory_order(y, [&](void* out, int64_t n) {
-    kernel::uniform(generator_or_default(g), part, out, n * parts, from, to);
-  });
+  fill_in_memory_order(
+      y, [&](void* out, int64_t n) { kernel::uniform(generator_or_default(g), part, out, n * parts, from, to); });
 }
 
 void fill_normal(const Tensor& y, double mean, double std, Generator* g) {
@@ -71,7 +70,8 @@ void fill_normal(const Tensor& y, double mean, double std, Generator* g) {
 }
 
 struct Uniform : InplaceOp {
-  static constexpr auto schema = "uniform(Tensor self, float from=0.0, float to=1.0, *, Generator? generator=None) -> Tensor";
+  static constexpr auto schema =
+      "uniform(Tensor self, float from=0.0, float to=1.0, *, Generator? generator=None) -> Tensor";
   static constexpr auto doc = "Uniform numbers of [from, to)";
   static Meta infer(const Tensor& self, double, double, Generator*) { return self_meta(self); }
   static void cpu(Out y, const Tensor&, double from, double to, Generator* g) { fill_uniform(y, from, to, g); }
@@ -79,7 +79,8 @@ struct Uniform : InplaceOp {
 };
 
 struct NormalFill : InplaceOp {
-  static constexpr auto schema = "normal(Tensor self, float mean=0.0, float std=1.0, *, Generator? generator=None) -> Tensor";
+  static constexpr auto schema =
+      "normal(Tensor self, float mean=0.0, float std=1.0, *, Generator? generator=None) -> Tensor";
   static constexpr auto doc = "Normal numbers of the given mean and standard deviation";
   static Meta infer(const Tensor& self, double, double std, Generator*) {
     EMBER_CHECK(std >= 0, "normal expects std >= 0.0, but found std ", std);
@@ -99,9 +100,8 @@ struct LogNormal : InplaceOp {
     return self_meta(self);
   }
   static void cpu(Out y, const Tensor&, double mean, double std, Generator* g) {
-    fill_in_memory_order(y, [&](void* out, int64_t n) {
-      kernel::log_normal(generator_or_default(g), y.dtype(), out, n, mean, std);
-    });
+    fill_in_memory_order(
+        y, [&](void* out, int64_t n) { kernel::log_normal(generator_or_default(g), y.dtype(), out, n, mean, std); });
   }
   static void vjp(Grads& d, const Tensor&, double, double, Generator*) { no_gradient(d); }
 };
@@ -113,13 +113,13 @@ struct Cauchy : InplaceOp {
     EMBER_CHECK(sigma > 0, "cauchy_ expects sigma > 0.0, but found sigma=", sigma);
     EMBER_CHECK(is_floating(self.dtype()),
                 "Cauchy distribution is a continuous probability distribution. dtype must be a floating point but you "
-                "specified ", self.dtype());
+                "specified ",
+                self.dtype());
     return self_meta(self);
   }
   static void cpu(Out y, const Tensor&, double median, double sigma, Generator* g) {
-    fill_in_memory_order(y, [&](void* out, int64_t n) {
-      kernel::cauchy(generator_or_default(g), y.dtype(), out, n, median, sigma);
-    });
+    fill_in_memory_order(
+        y, [&](void* out, int64_t n) { kernel::cauchy(generator_or_default(g), y.dtype(), out, n, median, sigma); });
   }
   static void vjp(Grads& d, const Tensor&, double, double, Generator*) { no_gradient(d); }
 };
@@ -130,13 +130,13 @@ struct Exponential : InplaceOp {
     EMBER_CHECK(lambd > 0, "exponential_ expects lambda > 0.0, but found lambda=", lambd);
     EMBER_CHECK(is_floating(self.dtype()),
                 "Exponential distribution is a continuous probability distribution. dtype must be a floating point but "
-                "you specified ", self.dtype());
+                "you specified ",
+                self.dtype());
     return self_meta(self);
   }
   static void cpu(Out y, const Tensor&, double lambd, Generator* g) {
-    fill_in_memory_order(y, [&](void* out, int64_t n) {
-      kernel::exponential(generator_or_default(g), y.dtype(), out, n, lambd);
-    });
+    fill_in_memory_order(
+        y, [&](void* out, int64_t n) { kernel::exponential(generator_or_default(g), y.dtype(), out, n, lambd); });
   }
   static void vjp(Grads& d, const Tensor&, double, Generator*) { no_gradient(d); }
 };
@@ -148,9 +148,8 @@ struct Geometric : InplaceOp {
     return self_meta(self);
   }
   static void cpu(Out y, const Tensor&, double p, Generator* g) {
-    fill_in_memory_order(y, [&](void* out, int64_t n) {
-      kernel::geometric(generator_or_default(g), y.dtype(), out, n, p);
-    });
+    fill_in_memory_order(
+        y, [&](void* out, int64_t n) { kernel::geometric(generator_or_default(g), y.dtype(), out, n, p); });
   }
   static void vjp(Grads& d, const Tensor&, double, Generator*) { no_gradient(d); }
 };
@@ -169,9 +168,8 @@ struct RandomTo : InplaceOp {
   static constexpr auto doc = "Integers of [0, to)";
   static Meta infer(const Tensor& self, int64_t, Generator*) { return self_meta(self); }
   static void cpu(Out y, const Tensor&, int64_t to, Generator* g) {
-    fill_in_memory_order(y, [&](void* out, int64_t n) {
-      kernel::randint(generator_or_default(g), y.dtype(), out, n, 0, to);
-    });
+    fill_in_memory_order(
+        y, [&](void* out, int64_t n) { kernel::randint(generator_or_default(g), y.dtype(), out, n, 0, to); });
   }
   static void vjp(Grads& d, const Tensor&, int64_t, Generator*) { no_gradient(d); }
 };
@@ -180,9 +178,8 @@ struct RandomFrom : InplaceOp {
   static constexpr auto doc = "Integers of [from, to), without `to` up to the dtype's largest";
   static Meta infer(const Tensor& self, int64_t, OptInt, Generator*) { return self_meta(self); }
   static void cpu(Out y, const Tensor&, int64_t from, OptInt to, Generator* g) {
-    fill_in_memory_order(y, [&](void* out, int64_t n) {
-      kernel::randint(generator_or_default(g), y.dtype(), out, n, from, to);
-    });
+    fill_in_memory_order(
+        y, [&](void* out, int64_t n) { kernel::randint(generator_or_default(g), y.dtype(), out, n, from, to); });
   }
   static void vjp(Grads& d, const Tensor&, int64_t, OptInt, Generator*) { no_gradient(d); }
 };
@@ -215,16 +212,16 @@ struct Randn : FactoryOp {
 };
 
 void fill_integers(const Tensor& y, int64_t low, int64_t high, Generator* g) {
-  fill_in_memory_order(y, [&](void* out, int64_t n) {
-    kernel::randint(generator_or_default(g), y.dtype(), out, n, low, high);
-  });
+  fill_in_memory_order(
+      y, [&](void* out, int64_t n) { kernel::randint(generator_or_default(g), y.dtype(), out, n, low, high); });
 }
 void check_bounds(int64_t low, int64_t high) {
   EMBER_CHECK(low < high, "random_ expects 'from' to be less than 'to', but got from=", low, " >= to=", high);
 }
 struct RandintLow : FactoryOp {
   static constexpr auto schema =
-      "randint.low(SymInt low, SymInt high, SymInt[] size, *, Generator? generator=None, ScalarType? dtype=None, Device? "
+      "randint.low(SymInt low, SymInt high, SymInt[] size, *, Generator? generator=None, ScalarType? dtype=None, "
+      "Device? "
       "device=None) -> Tensor";
   static constexpr auto doc = "Integers of [low, high), int64 unless given";
   static Meta infer(int64_t low, int64_t high, DimsView size, Generator*, OptDType dtype, OptDevice device) {
@@ -237,7 +234,8 @@ struct RandintLow : FactoryOp {
 };
 struct Randint : FactoryOp {
   static constexpr auto schema =
-      "randint(SymInt high, SymInt[] size, *, Generator? generator=None, ScalarType? dtype=None, Device? device=None) -> "
+      "randint(SymInt high, SymInt[] size, *, Generator? generator=None, ScalarType? dtype=None, Device? device=None) "
+      "-> "
       "Tensor";
   static constexpr auto doc = "Integers of [0, high), int64 unless given";
   static Meta infer(int64_t high, DimsView size, Generator* g, OptDType dtype, OptDevice device) {
@@ -258,8 +256,8 @@ struct Randperm : FactoryOp {
   }
 };
 
-// The _like forms: a new tensor in the order of self's strides, then the in-place op. PyTorch draws for such a tensor in
-// the order of its memory, and takes the serial path of normal numbers where it is not contiguous; so does the fill.
+// The _like forms: a new tensor in the order of self's strides, then the in-place op. PyTorch draws for such a tensor
+// in the order of its memory, and takes the serial path of normal numbers where it is not contiguous; so does the fill.
 struct LikeForm {
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kFunction;
@@ -269,16 +267,19 @@ struct RandLike : LikeForm {
       "rand_like(Tensor self, *, Generator? generator=None, ScalarType? dtype=None, Device? device=None, MemoryFormat? "
       "memory_format=None) -> Tensor";
   static constexpr auto doc = "Uniform numbers of [0, 1), shaped as self";
-  static Tensor call(const Tensor& self, Generator* g, OptDType dtype, OptDevice device, std::optional<MemoryFormat> format) {
+  static Tensor call(const Tensor& self, Generator* g, OptDType dtype, OptDevice device,
+                     std::optional<MemoryFormat> format) {
     return uniform_(empty_like(self, dtype, device, format), 0, 1, g);
   }
 };
 struct RandnLike : LikeForm {
   static constexpr auto schema =
-      "randn_like(Tensor self, *, Generator? generator=None, ScalarType? dtype=None, Device? device=None, MemoryFormat? "
+      "randn_like(Tensor self, *, Generator? generator=None, ScalarType? dtype=None, Device? device=None, "
+      "MemoryFormat? "
       "memory_format=None) -> Tensor";
   static constexpr auto doc = "Numbers of the standard normal distribution, shaped as self";
-  static Tensor call(const Tensor& self, Generator* g, OptDType dtype, OptDevice device, std::optional<MemoryFormat> format) {
+  static Tensor call(const Tensor& self, Generator* g, OptDType dtype, OptDevice device,
+                     std::optional<MemoryFormat> format) {
     return normal_(empty_like(self, dtype, device, format), 0, 1, g);
   }
 };
@@ -300,7 +301,8 @@ struct RandintLikeLow : LikeForm {
 };
 struct RandintLike : LikeForm {
   static constexpr auto schema =
-      "randint_like(Tensor self, SymInt high, *, Generator? generator=None, ScalarType? dtype=None, Device? device=None, "
+      "randint_like(Tensor self, SymInt high, *, Generator? generator=None, ScalarType? dtype=None, Device? "
+      "device=None, "
       "MemoryFormat? memory_format=None) -> Tensor";
   static constexpr auto doc = "Integers of [0, high) in the shape and dtype of self";
   static Tensor call(const Tensor& self, int64_t high, Generator* g, OptDType dtype, OptDevice device,
@@ -313,17 +315,20 @@ struct RandintLike : LikeForm {
 Tensor shifted_normal(const Tensor& mean, const Tensor& std, Generator* g) {
   if (std.numel() > 0 && !std.is_meta() && !std->wrapped_number)
     EMBER_CHECK(amin(std).item().to<double>() >= 0, "normal expects all elements of std >= 0.0");
-  Tensor z = normal_(empty(broadcast_shapes(mean.sizes(), std.sizes()), (mean->wrapped_number ? std : mean).dtype()), 0, 1, g);
+  Tensor z =
+      normal_(empty(broadcast_shapes(mean.sizes(), std.sizes()), (mean->wrapped_number ? std : mean).dtype()), 0, 1, g);
   return add(mul(z, std), mean);
 }
 struct NormalTensors : LikeForm {
-  static constexpr auto schema = "normal.Tensor_Tensor(Tensor mean, Tensor std, *, Generator? generator=None) -> Tensor";
+  static constexpr auto schema =
+      "normal.Tensor_Tensor(Tensor mean, Tensor std, *, Generator? generator=None) -> Tensor";
   static constexpr auto doc = "Normal numbers, each with its own mean and standard deviation";
   static constexpr auto forms = form::kFunction | form::kOut;
   static Tensor call(const Tensor& mean, const Tensor& std, Generator* g) { return shifted_normal(mean, std, g); }
 };
 struct NormalTensorFloat : LikeForm {
-  static constexpr auto schema = "normal.Tensor_float(Tensor mean, float std=1.0, *, Generator? generator=None) -> Tensor";
+  static constexpr auto schema =
+      "normal.Tensor_float(Tensor mean, float std=1.0, *, Generator? generator=None) -> Tensor";
   static constexpr auto doc = "Normal numbers, each with its own mean";
   static constexpr auto forms = form::kFunction | form::kOut;
   static Tensor call(const Tensor& mean, double std, Generator* g) {

@@ -28,12 +28,14 @@ void scatter_gradient(Grads& d, const Tensor& self, const View& dense_view) {
 
 struct ViewSizes : ViewOp {
   static constexpr auto schema = "view(Tensor(a) self, SymInt[] size) -> Tensor(a)";
-  static constexpr auto doc = "The same memory as another shape; one size may be -1. RuntimeError where strides forbid it.";
+  static constexpr auto doc =
+      "The same memory as another shape; one size may be -1. RuntimeError where strides forbid it.";
   static constexpr auto forms = form::kMethod;
   static View view(const Tensor& self, DimsView size) {
     Dims sizes = infer_size(size, self.numel());
     auto strides = view_strides(self.sizes(), self.strides(), sizes);
-    EMBER_CHECK(strides, "view size is not compatible with input tensor's size and stride (at least one dimension spans "
+    EMBER_CHECK(strides,
+                "view size is not compatible with input tensor's size and stride (at least one dimension spans "
                 "across two contiguous subspaces). Use .reshape(...) instead.");
     return {sizes, *strides, self.storage_offset()};
   }
@@ -43,7 +45,8 @@ struct ViewSizes : ViewOp {
 // Sizes, strides and offset in units of another element size.
 struct ViewDType : ViewOp {
   static constexpr auto schema = "view.dtype(Tensor(a) self, ScalarType dtype) -> Tensor(a)";
-  static constexpr auto doc = "The same bytes as elements of another dtype; the last dim grows or shrinks with their size.";
+  static constexpr auto doc =
+      "The same bytes as elements of another dtype; the last dim grows or shrinks with their size.";
   static constexpr auto forms = form::kMethod;
   static View view(const Tensor& self, DType dtype) {
     View v = geometry_of(self);
@@ -63,7 +66,8 @@ struct ViewDType : ViewOp {
     int64_t ratio = to / from;
     EMBER_CHECK(v.sizes[last] % ratio == 0, "self.size(-1) must be divisible by ", ratio, how(), ", but got ",
                 v.sizes[last]);
-    EMBER_CHECK(v.offset % ratio == 0, "self.storage_offset() must be divisible by ", ratio, how(), ", but got ", v.offset);
+    EMBER_CHECK(v.offset % ratio == 0, "self.storage_offset() must be divisible by ", ratio, how(), ", but got ",
+                v.offset);
     EMBER_CHECK(v.strides[last] == 1, "self.stride(-1) must be 1", how(), ", but got ", v.strides[last]);
     for (size_t i = 0; i < last; ++i) {
       EMBER_CHECK(v.strides[i] % ratio == 0, "self.stride(", static_cast<int64_t>(i), ") must be divisible by ", ratio,
@@ -166,10 +170,11 @@ struct Permute : ViewOp {
   static constexpr auto schema = "permute(Tensor(a) self, int[] dims) -> Tensor(a)";
   static constexpr auto doc = "The dims in another order: dim i of the result is dim dims[i] of self";
   static Dims order(DimsView dims, int64_t rank) {
-    EMBER_CHECK(static_cast<int64_t>(dims.size()) == rank,
-                "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
-                "ordering of dimensions i.e. input.dim() = ", rank, " is not equal to len(dims) = ",
-                static_cast<int64_t>(dims.size()));
+    EMBER_CHECK(
+        static_cast<int64_t>(dims.size()) == rank,
+        "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
+        "ordering of dimensions i.e. input.dim() = ",
+        rank, " is not equal to len(dims) = ", static_cast<int64_t>(dims.size()));
     Dims out;
     for (int64_t d : dims) {
       int64_t w = wrap_dim(d, rank);
@@ -220,7 +225,8 @@ struct Slice : ViewOp {
 
 struct Diagonal : ViewOp {
   static constexpr auto schema = "diagonal(Tensor(a) self, int offset=0, int dim1=0, int dim2=1) -> Tensor(a)";
-  static constexpr auto doc = "The diagonal of dims dim1 and dim2, as the last dim; `offset` > 0 lies above the main one";
+  static constexpr auto doc =
+      "The diagonal of dims dim1 and dim2, as the last dim; `offset` > 0 lies above the main one";
   static View view(const Tensor& self, int64_t offset, int64_t dim1, int64_t dim2) {
     return diagonal_geometry(geometry_of(self), offset, dim1, dim2);
   }
@@ -263,7 +269,8 @@ struct AsStrided : InplaceViewOp {
   static constexpr auto schema =
       "as_strided(Tensor(a) self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor(a)";
   static constexpr auto saves = Saves{.geometry = true};
-  static constexpr auto doc = "Any geometry over self's storage, in elements; views may overlap, strides may be negative";
+  static constexpr auto doc =
+      "Any geometry over self's storage, in elements; views may overlap, strides may be negative";
   static View view(const Tensor& self, DimsView size, DimsView stride, OptInt storage_offset) {
     EMBER_CHECK(size.size() == stride.size(), "mismatch in length of strides and shape");
     count(size);
@@ -299,7 +306,8 @@ struct AsStrided : InplaceViewOp {
 bool shows_once(const View& v) {
   Dims order(v.sizes.size());
   std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return std::abs(v.strides[a]) < std::abs(v.strides[b]); });
+  std::sort(order.begin(), order.end(),
+            [&](int64_t a, int64_t b) { return std::abs(v.strides[a]) < std::abs(v.strides[b]); });
   int64_t reach = 0;
   for (int64_t d : order) {
     if (v.sizes[d] == 1) continue;
@@ -331,8 +339,10 @@ void add_strided(E* memory, const E* g, const View& v) {
 
 struct ViewBackward {
   static constexpr auto schema =
-      "_view_backward(Tensor grad, SymInt[] input_sizes, SymInt[] size, SymInt[] stride, SymInt storage_offset) -> Tensor";
-  static constexpr auto doc = "Zeros of input_sizes with grad summed in at the elements that a strided view of it shows";
+      "_view_backward(Tensor grad, SymInt[] input_sizes, SymInt[] size, SymInt[] stride, SymInt storage_offset) -> "
+      "Tensor";
+  static constexpr auto doc =
+      "Zeros of input_sizes with grad summed in at the elements that a strided view of it shows";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction;
   static Meta infer(const Tensor& grad, DimsView input_sizes, DimsView, DimsView, int64_t) {
@@ -361,7 +371,8 @@ struct Split : ViewOp {
     EMBER_CHECK(self.dim() > 0, "split expects at least a 1-dimensional tensor");
     EMBER_CHECK(split_size >= 0, "split expects split_size be non-negative, but got split_size=", split_size);
     int64_t n = self.size(dim);
-    EMBER_CHECK(split_size > 0 || n == 0, "split_size can only be 0 if dimension size is 0, but got dimension size of ", n);
+    EMBER_CHECK(split_size > 0 || n == 0, "split_size can only be 0 if dimension size is 0, but got dimension size of ",
+                n);
     Dims sizes;
     for (int64_t at = 0; at < n; at += split_size) sizes.push_back(std::min(split_size, n - at));
     if (sizes.empty()) sizes.push_back(0);
@@ -398,7 +409,8 @@ struct SplitSizes : ViewOp {
     EMBER_CHECK(self.dim() > 0, "split expects at least a 1-dimensional tensor");
     int64_t n = self.size(dim), sum = 0;
     for (int64_t s : sizes) {
-      EMBER_CHECK(s >= 0, "split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes=", sizes);
+      EMBER_CHECK(s >= 0,
+                  "split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes=", sizes);
       sum += s;
     }
     EMBER_CHECK(sum == n, "split_with_sizes expects split_sizes to sum exactly to ", n,
@@ -449,9 +461,10 @@ struct ViewAsComplex : ViewOp {
   static constexpr auto doc = "Pairs along a dense last dim of size two as complex numbers";
   static constexpr auto forms = form::kFunction;
   static View view(const Tensor& self) {
-    EMBER_CHECK(self.dtype() == DType::kFloat32 || self.dtype() == DType::kFloat64,
-                "view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: ",
-                self.dtype());
+    EMBER_CHECK(
+        self.dtype() == DType::kFloat32 || self.dtype() == DType::kFloat64,
+        "view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: ",
+        self.dtype());
     EMBER_CHECK(self.dim() > 0, "Input tensor must have one or more dimensions");
     View v{self.sizes(), self.strides(), self.storage_offset() / 2, complex_of(self.dtype())};
     EMBER_CHECK(v.sizes.back() == 2, "Tensor must have a last dimension of size 2");

@@ -22,7 +22,8 @@ struct CompositeFunction {
 
 struct Reshape : Composite {
   static constexpr auto schema = "reshape(Tensor(a) self, SymInt[] shape) -> Tensor(a)";
-  static constexpr auto doc = "The same elements as another shape: a view where strides allow it, else a copy; one size may be -1";
+  static constexpr auto doc =
+      "The same elements as another shape: a view where strides allow it, else a copy; one size may be -1";
   static Tensor call(const Tensor& self, DimsView shape) {
     Dims sizes = infer_size(shape, self.numel());
     if (view_strides(self.sizes(), self.strides(), sizes)) return view(self, sizes);
@@ -132,7 +133,8 @@ Tensor move_dims(const Tensor& self, DimsView source, DimsView destination) {
     Dims out;
     for (int64_t d : dims) {
       int64_t w = wrap_dim(d, rank);
-      EMBER_CHECK(std::find(out.begin(), out.end(), w) == out.end(), "movedim: repeated dim in `", which, "` (", dims, ")");
+      EMBER_CHECK(std::find(out.begin(), out.end(), w) == out.end(), "movedim: repeated dim in `", which, "` (", dims,
+                  ")");
       out.push_back(w);
     }
     return out;
@@ -202,13 +204,18 @@ struct TensorSplitIndices : Composite {
 };
 struct TensorSplitTensor : Composite {
   static constexpr auto schema =
-      "tensor_split.tensor_indices_or_sections(Tensor(a) self, Tensor tensor_indices_or_sections, int dim=0) -> Tensor[]";
+      "tensor_split.tensor_indices_or_sections(Tensor(a) self, Tensor tensor_indices_or_sections, int dim=0) -> "
+      "Tensor[]";
   static constexpr auto doc = "tensor_split with a number of sections, or indices, in an int64 tensor";
   static Tensors call(const Tensor& self, const Tensor& where, int64_t dim) {
-    EMBER_CHECK(where.dtype() == DType::kInt64, "tensor_split expected tensor_indices_or_sections to have dtype of long, "
-                "but got ", where.dtype());
-    EMBER_CHECK(where.dim() <= 1, "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or "
-                "one-dimensional tensor, but got a tensor with ", where.dim(), " dims");
+    EMBER_CHECK(where.dtype() == DType::kInt64,
+                "tensor_split expected tensor_indices_or_sections to have dtype of long, "
+                "but got ",
+                where.dtype());
+    EMBER_CHECK(where.dim() <= 1,
+                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or "
+                "one-dimensional tensor, but got a tensor with ",
+                where.dim(), " dims");
     if (where.dim() == 0) return split_evenly(self, where.item<int64_t>(), dim);
     Tensor dense = contiguous(where);
     return split_at(self, DimsView(dense.data<int64_t>(), static_cast<size_t>(dense.numel())), dim);
@@ -221,25 +228,25 @@ int64_t axis_of(std::string_view op, const Tensor& self, int64_t least, int64_t 
   return axis;
 }
 Tensors split_exactly(std::string_view op, const Tensor& self, int64_t sections, int64_t dim) {
-  EMBER_CHECK(sections != 0 && self.size(dim) % sections == 0, "torch.", op,
-              " attempted to split along dimension ", dim, ", but the size of the dimension ", self.size(dim),
-              " is not divisible by the split_size ", sections, "!");
+  EMBER_CHECK(sections != 0 && self.size(dim) % sections == 0, "torch.", op, " attempted to split along dimension ",
+              dim, ", but the size of the dimension ", self.size(dim), " is not divisible by the split_size ", sections,
+              "!");
   return split_evenly(self, sections, dim);
 }
-#define EMBER_AXIS_SPLIT(Name, word, least, axis)                                                            \
-  struct Name##Int : Composite {                                                                             \
-    static constexpr auto schema = word ".int(Tensor(a) self, int sections) -> Tensor[]";                     \
-    static constexpr auto doc = "tensor_split along the dim that " word " stands for, into equal parts";     \
-    static Tensors call(const Tensor& self, int64_t sections) {                                              \
-      return split_exactly(word, self, sections, axis_of(word, self, least, axis));                          \
-    }                                                                                                        \
-  };                                                                                                         \
-  struct Name##Array : Composite {                                                                           \
-    static constexpr auto schema = word ".array(Tensor(a) self, int[] indices) -> Tensor[]";                  \
-    static constexpr auto doc = "tensor_split along the dim that " word " stands for, at the indices";       \
-    static Tensors call(const Tensor& self, DimsView indices) {                                              \
-      return split_at(self, indices, axis_of(word, self, least, axis));                                      \
-    }                                                                                                        \
+#define EMBER_AXIS_SPLIT(Name, word, least, axis)                                                        \
+  struct Name##Int : Composite {                                                                         \
+    static constexpr auto schema = word ".int(Tensor(a) self, int sections) -> Tensor[]";                \
+    static constexpr auto doc = "tensor_split along the dim that " word " stands for, into equal parts"; \
+    static Tensors call(const Tensor& self, int64_t sections) {                                          \
+      return split_exactly(word, self, sections, axis_of(word, self, least, axis));                      \
+    }                                                                                                    \
+  };                                                                                                     \
+  struct Name##Array : Composite {                                                                       \
+    static constexpr auto schema = word ".array(Tensor(a) self, int[] indices) -> Tensor[]";             \
+    static constexpr auto doc = "tensor_split along the dim that " word " stands for, at the indices";   \
+    static Tensors call(const Tensor& self, DimsView indices) {                                          \
+      return split_at(self, indices, axis_of(word, self, least, axis));                                  \
+    }                                                                                                    \
   };
 EMBER_AXIS_SPLIT(Hsplit, "hsplit", 1, self.dim() == 1 ? 0 : 1)
 EMBER_AXIS_SPLIT(Vsplit, "vsplit", 2, 0)
@@ -292,8 +299,8 @@ struct MatrixH : Composite {
   static constexpr auto doc = "A matrix transposed and conjugated";
   static constexpr auto forms = Forms{0};
   static Tensor call(const Tensor& self) {
-    EMBER_CHECK(self.dim() == 2 || self.dim() == 0, "tensor.H is only supported on matrices (2-D tensors). Got ", self.dim(),
-                "-D tensor.", self.dim() > 2 ? " For batches of matrices, consider using tensor.mH" : "");
+    EMBER_CHECK(self.dim() == 2 || self.dim() == 0, "tensor.H is only supported on matrices (2-D tensors). Got ",
+                self.dim(), "-D tensor.", self.dim() > 2 ? " For batches of matrices, consider using tensor.mH" : "");
     Tensor swapped = self.dim() == 0 ? self : transpose(self, 0, 1);
     return is_complex(self.dtype()) ? conj(swapped) : swapped;
   }
@@ -309,9 +316,7 @@ struct AtLeast1d : CompositeFunction {
 struct AtLeast2d : CompositeFunction {
   static constexpr auto schema = "atleast_2d(Tensor self) -> Tensor";
   static constexpr auto doc = "Vectors as one row, others as they are";
-  static Tensor call(const Tensor& x) {
-    return x.dim() == 0 ? reshape(x, {1, 1}) : x.dim() == 1 ? unsqueeze(x, 0) : x;
-  }
+  static Tensor call(const Tensor& x) { return x.dim() == 0 ? reshape(x, {1, 1}) : x.dim() == 1 ? unsqueeze(x, 0) : x; }
 };
 struct AtLeast3d : CompositeFunction {
   static constexpr auto schema = "atleast_3d(Tensor self) -> Tensor";
@@ -352,15 +357,17 @@ struct SelectScatter : Composite {
   template <class F>
   static Tensor scatter_into(const Tensor& self, const Tensor& src, F&& part) {
     Tensor y = clone(self), place = part(y);
-    EMBER_CHECK(place.sizes() == src.sizes(), "expected src to have a size equal to the slice of self. src size = ",
-                src.sizes(), ", slice size = ", place.sizes());
+    EMBER_CHECK(place.sizes() == src.sizes(),
+                "expected src to have a size equal to the slice of self. src size = ", src.sizes(),
+                ", slice size = ", place.sizes());
     copy_(place, src);
     return y;
   }
 };
 struct SliceScatter : Composite {
   static constexpr auto schema =
-      "slice_scatter(Tensor self, Tensor src, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) -> Tensor";
+      "slice_scatter(Tensor self, Tensor src, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) -> "
+      "Tensor";
   static constexpr auto doc = "A copy of self with src at slice(dim, start, end, step)";
   static Tensor call(const Tensor& self, const Tensor& src, int64_t dim, OptInt start, OptInt end, int64_t step) {
     return SelectScatter::scatter_into(self, src, [&](const Tensor& y) { return slice(y, dim, start, end, step); });
@@ -376,7 +383,8 @@ struct DiagonalScatter : Composite {
 };
 struct AsStridedScatter : Composite {
   static constexpr auto schema =
-      "as_strided_scatter(Tensor self, Tensor src, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor";
+      "as_strided_scatter(Tensor self, Tensor src, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> "
+      "Tensor";
   static constexpr auto doc = "A copy of self with src at as_strided(size, stride, storage_offset)";
   static Tensor call(const Tensor& self, const Tensor& src, DimsView size, DimsView stride, OptInt offset) {
     return SelectScatter::scatter_into(self, src, [&](const Tensor& y) { return as_strided(y, size, stride, offset); });
@@ -394,14 +402,16 @@ struct NarrowCopy : Composite {
 };
 struct FillDiagonal {
   static constexpr auto schema = "fill_diagonal(Tensor self, Scalar fill_value, bool wrap=False) -> Tensor";
-  static constexpr auto doc = "Fills the main diagonal; with `wrap` it starts anew below the square top of a tall matrix";
+  static constexpr auto doc =
+      "Fills the main diagonal; with `wrap` it starts anew below the square top of a tall matrix";
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kInplace;
   static Tensor call(const Tensor& self, Scalar value, bool wrap) {
     EMBER_CHECK(self.dim() >= 2, "dimensions must larger than 1");
     int64_t step = 0, n = self.sizes()[0];
     for (int64_t d = 0; d < self.dim(); ++d) {
-      EMBER_CHECK(self.dim() == 2 || self.sizes()[d] == self.sizes()[0], "all dimensions of input must be of equal length");
+      EMBER_CHECK(self.dim() == 2 || self.sizes()[d] == self.sizes()[0],
+                  "all dimensions of input must be of equal length");
       step += self.strides()[d];
       n = std::min(n, self.sizes()[d]);
     }
@@ -421,9 +431,9 @@ std::vector<std::unique_ptr<Op>> view_composite_ops() {
   return make_family<Reshape, ReshapeAs, ViewAs, ExpandAs, BroadcastTo, BroadcastTensors, Flatten, Ravel, Unflatten,
                      Narrow, NarrowTensor, MoveDim, MoveAxis, Chunk, TensorSplit, TensorSplitIndices, TensorSplitTensor,
                      HsplitInt, HsplitArray, VsplitInt, VsplitArray, DsplitInt, DsplitArray, Adjoint, MatrixTranspose,
-                     MatrixAdjoint, NumpyT, MatrixH, AtLeast1d, AtLeast1dList, AtLeast2d, AtLeast2dList,
-                     AtLeast3d, AtLeast3dList, SelectScatter, SliceScatter, DiagonalScatter, AsStridedScatter,
-                     NarrowCopy, FillDiagonal>();
+                     MatrixAdjoint, NumpyT, MatrixH, AtLeast1d, AtLeast1dList, AtLeast2d, AtLeast2dList, AtLeast3d,
+                     AtLeast3dList, SelectScatter, SliceScatter, DiagonalScatter, AsStridedScatter, NarrowCopy,
+                     FillDiagonal>();
 }
 
 }  // namespace ember
