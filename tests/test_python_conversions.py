@@ -98,7 +98,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("data", BAD, ids=repr)
+@pytest.mark.parametrize("data", BAD, ids=lambda data: type(data).__name__)
 def test_bad_data(data):
     with pytest.raises(Exception) as theirs:
         torch.tensor(data)
