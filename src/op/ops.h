@@ -236,6 +236,19 @@ inline Tensor argmin(const Tensor& self, OptInt dim = {}, bool keepdim = false) 
 inline Tensor all(const Tensor& self, OptDims dim = {}, bool keepdim = false) { EMBER_CALL("all", self, dim, keepdim); }
 inline Tensor any(const Tensor& self, OptDims dim = {}, bool keepdim = false) { EMBER_CALL("any", self, dim, keepdim); }
 inline Tensor logsumexp(const Tensor& self, DimsView dim, bool keepdim = false) { EMBER_CALL("logsumexp", self, dim, keepdim); }
+inline Tensor nansum(const Tensor& self, OptDims dim = {}, bool keepdim = false, OptDType dtype = {}) { EMBER_CALL("nansum", self, dim, keepdim, dtype); }
+inline Tensor nanmean(const Tensor& self, OptDims dim = {}, bool keepdim = false, OptDType dtype = {}) { EMBER_CALL("nanmean", self, dim, keepdim, dtype); }
+inline Tensor count_nonzero(const Tensor& self, OptDims dim = {}) { EMBER_CALL("count_nonzero", self, dim); }
+inline Tensor2 var_mean(const Tensor& self, OptDims dim = {}, Scalar correction = 1, bool keepdim = false) { EMBER_CALL("var_mean", self, dim, correction, keepdim); }
+inline Tensor2 std_mean(const Tensor& self, OptDims dim = {}, Scalar correction = 1, bool keepdim = false) { EMBER_CALL("std_mean", self, dim, correction, keepdim); }
+inline Tensor2 aminmax(const Tensor& self, OptInt dim = {}, bool keepdim = false) { EMBER_CALL("aminmax", self, dim, keepdim); }
+inline Tensor dist(const Tensor& self, const Tensor& other, Scalar p = 2) { EMBER_CALL("dist", self, other, p); }
+inline Tensor diff(const Tensor& self, int64_t n = 1, int64_t dim = -1, const OptTensor& prepend = {}, const OptTensor& append = {}) { EMBER_CALL("diff", self, n, dim, prepend, append); }
+inline Tensor cov(const Tensor& self, int64_t correction = 1, const OptTensor& fweights = {}, const OptTensor& aweights = {}) { EMBER_CALL("cov", self, correction, fweights, aweights); }
+inline Tensor corrcoef(const Tensor& self) { EMBER_CALL("corrcoef", self); }
+inline Tensor logcumsumexp(const Tensor& self, int64_t dim) { EMBER_CALL("logcumsumexp", self, dim); }
+inline Tensor2 cummax(const Tensor& self, int64_t dim) { EMBER_CALL("cummax", self, dim); }
+inline Tensor2 cummin(const Tensor& self, int64_t dim) { EMBER_CALL("cummin", self, dim); }
 inline Tensor norm(const Tensor& self, Scalar p = 2, OptDims dim = {}, bool keepdim = false) { EMBER_CALL("linalg_vector_norm", self, p, dim, keepdim, OptDType()); }
 inline Tensor cumsum(const Tensor& self, int64_t dim, OptDType dtype = {}) { EMBER_CALL("cumsum", self, dim, dtype); }
 inline Tensor cumprod(const Tensor& self, int64_t dim, OptDType dtype = {}) { EMBER_CALL("cumprod", self, dim, dtype); }
@@ -259,6 +272,26 @@ inline Tensor argsort(const Tensor& self, int64_t dim = -1, bool descending = fa
 inline Tensor2 topk(const Tensor& self, int64_t k, int64_t dim = -1, bool largest = true, bool sorted = true) { EMBER_CALL("topk", self, k, dim, largest, sorted); }
 inline Tensor embedding(const Tensor& weight, const Tensor& indices, int64_t padding_idx = -1, bool scale_grad_by_freq = false, bool sparse = false) { EMBER_CALL("embedding", weight, indices, padding_idx, scale_grad_by_freq, sparse); }
 inline Tensor one_hot(const Tensor& self, int64_t num_classes = -1) { EMBER_CALL("one_hot", self, num_classes); }
+inline Tensor index_copy(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source) { EMBER_CALL("index_copy", self, dim, index, source); }
+inline Tensor index_fill(const Tensor& self, int64_t dim, const Tensor& index, Scalar value) { EMBER_CALL("index_fill", self, dim, index, value); }
+inline Tensor scatter(const Tensor& self, int64_t dim, const Tensor& index, Scalar value) { EMBER_CALL("scatter.value", self, dim, index, value); }
+inline Tensor scatter_reduce(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src, std::string_view reduce, bool include_self = true) { EMBER_CALL("scatter_reduce", self, dim, index, src, reduce, include_self); }
+inline Tensor put(const Tensor& self, const Tensor& index, const Tensor& source, bool accumulate = false) { EMBER_CALL("put", self, index, source, accumulate); }
+inline Tensor take_along_dim(const Tensor& self, const Tensor& indices, OptInt dim = {}) { EMBER_CALL("take_along_dim", self, indices, dim); }
+inline Tensor msort(const Tensor& self) { EMBER_CALL("msort", self); }
+inline Tensor2 kthvalue(const Tensor& self, int64_t k, int64_t dim = -1, bool keepdim = false) { EMBER_CALL("kthvalue", self, k, dim, keepdim); }
+inline Tensor median(const Tensor& self) { EMBER_CALL("median", self); }
+inline Tensor nanmedian(const Tensor& self) { EMBER_CALL("nanmedian", self); }
+inline Tensor2 median(const Tensor& self, int64_t dim, bool keepdim = false) { EMBER_CALL("median.dim", self, dim, keepdim); }
+inline Tensor2 nanmedian(const Tensor& self, int64_t dim, bool keepdim = false) { EMBER_CALL("nanmedian.dim", self, dim, keepdim); }
+inline Tensor2 mode(const Tensor& self, int64_t dim = -1, bool keepdim = false) { EMBER_CALL("mode", self, dim, keepdim); }
+inline Tensor quantile(const Tensor& self, const Tensor& q, OptInt dim = {}, bool keepdim = false, std::string_view interpolation = "linear") { EMBER_CALL("quantile", self, q, dim, keepdim, interpolation); }
+inline Tensor3 unique(const Tensor& self, bool sorted = true, bool return_inverse = false, bool return_counts = false) { EMBER_CALL("_unique2", self, sorted, return_inverse, return_counts); }
+inline Tensor searchsorted(const Tensor& sorted_sequence, const Tensor& self, bool out_int32 = false, bool right = false) { EMBER_CALL("searchsorted", sorted_sequence, self, out_int32, right, std::optional<std::string_view>(), Tensor()); }
+inline Tensor bucketize(const Tensor& self, const Tensor& boundaries, bool out_int32 = false, bool right = false) { EMBER_CALL("bucketize", self, boundaries, out_int32, right); }
+inline Tensor isin(const Tensor& elements, const Tensor& test_elements, bool assume_unique = false, bool invert = false) { EMBER_CALL("isin", elements, test_elements, assume_unique, invert); }
+inline Tensor bincount(const Tensor& self, const OptTensor& weights = {}, int64_t minlength = 0) { EMBER_CALL("bincount", self, weights, minlength); }
+inline Tensor histc(const Tensor& self, int64_t bins = 100, Scalar min = 0, Scalar max = 0) { EMBER_CALL("histc", self, bins, min, max); }
 
 // ---- matrices ----
 inline Tensor matmul(const Tensor& self, const Tensor& other) { EMBER_CALL("matmul", self, other); }

@@ -105,13 +105,14 @@ namespace {
 
 // What indexing by `indices` makes of x's shape.
 struct PickedShape {
-  Dims common;       // the indices, broadcast together
+  Dims common;         // the indices, broadcast together
   bool split = false;  // indexed dims are not adjacent: theirs come first
   int64_t first = -1;
   Dims result;
 
   PickedShape(const Tensor& x, Span<Tensor> indices) {
-    EMBER_CHECK_INDEX(static_cast<int64_t>(indices.size()) <= x.dim(), "too many indices for tensor of dimension ", x.dim());
+    EMBER_CHECK_INDEX(static_cast<int64_t>(indices.size()) <= x.dim(), "too many indices for tensor of dimension ",
+                      x.dim());
     int64_t last = -1;
     for (size_t d = 0; d < indices.size(); ++d) {
       const Tensor& i = indices[d];
@@ -199,7 +200,8 @@ void Picked::gather(const Tensor& y) const {
         U* out = reinterpret_cast<U*>(to) + i * inner;
         if (block && inner == 1) *out = *row;
         else if (block) std::memcpy(out, row, static_cast<size_t>(inner) * sizeof(U));
-        else for (int64_t k = 0; k < inner; ++k) out[k] = row[after[k]];
+        else
+          for (int64_t k = 0; k < inner; ++k) out[k] = row[after[k]];
         if (++p == positions_) p = 0, c.advance(1);
       }
     });
@@ -234,14 +236,16 @@ void Picked::put(const Tensor& values, Combine combine, const Scalar& scale) con
         for (int64_t p = 0; p < positions_; ++p) {
           T* to = x + x_before[b] + offsets_[p];
           const T* from = v + v_before[b] + v_at[p];
-          const auto place = [&](T& at, T value) __attribute__((always_inline)) {
+          const auto place = [&](T & at, T value) __attribute__((always_inline)) {
             if constexpr (c() == Combine::kAdd && !std::is_same_v<T, bool>) {
               if (scaled) value = narrow<T>(widen(value) * widen(factor));
             }
             at = combine_as<c()>(at, value);
           };
-          if (block) for (int64_t k = k0; k < k1; ++k) place(to[k], from[k]);
-          else for (int64_t k = k0; k < k1; ++k) place(to[x_after[k]], from[v_after[k]]);
+          if (block)
+            for (int64_t k = k0; k < k1; ++k) place(to[k], from[k]);
+          else
+            for (int64_t k = k0; k < k1; ++k) place(to[x_after[k]], from[v_after[k]]);
         }
       }
     });
@@ -448,7 +452,8 @@ void embedding_backward(const Tensor& y, const Tensor& grad, const Tensor& indic
     if constexpr (std::is_floating_point_v<T>) {
       T* out = sums.data<T>();
       const T* from = g.data<T>();
-      parallel_for(0, rows, grain_for(width), [&](int64_t b, int64_t e) { std::fill(out + b * width, out + e * width, T(0)); });
+      parallel_for(0, rows, grain_for(width),
+                   [&](int64_t b, int64_t e) { std::fill(out + b * width, out + e * width, T(0)); });
       const int64_t slab = std::max<int64_t>(32, std::min<int64_t>(width, grain_for(n)));
       parallel_for(0, width, slab, [&](int64_t b, int64_t e) {
         for (int64_t i = 0; i < n; ++i) {

@@ -45,8 +45,8 @@ Tensor masked_select(const Tensor& x, const Tensor& mask);
 // y[mask] = source, in logical order.
 void masked_scatter(const Tensor& y, const Tensor& mask, const Tensor& source);
 
-// Sums rows g[i] into y[indices[i]]; y is zeroed first, rows of `padding` are left out, and each row's sum is divided by
-// its count when `mean_by_count`. y: [rows, width] contiguous of g's dtype.
+// Sums rows g[i] into y[indices[i]]; y is zeroed first, rows of `padding` are left out, and each row's sum is divided
+// by its count when `mean_by_count`. y: [rows, width] contiguous of g's dtype.
 void embedding_backward(const Tensor& y, const Tensor& g, const Tensor& indices, int64_t padding, bool by_count);
 
 }  // namespace ember::cpu

@@ -13,8 +13,8 @@
 
 namespace ember::cpu {
 
-#define EMBER_REDUCE_TABLES(isa) \
-  namespace isa { \
+#define EMBER_REDUCE_TABLES(isa)           \
+  namespace isa {                          \
   extern const ReduceTables reduce_tables; \
   }
 EMBER_REDUCE_TABLES(baseline)
@@ -174,21 +174,23 @@ class Reducer {
   void columns(T* out) {
     const int64_t lanes = lanes_used(), size = lanes * w_.width;
     const Scratch partials(chunks_ == 1 ? 0 : static_cast<size_t>(w_.tasks() * chunks_ * size) * sizeof(T));
-    parallel_for(0, w_.tasks() * chunks_, grain_for(w_.width * std::min(w_.n, kChunk)), [&](int64_t begin, int64_t end) {
-      const Scratch buffer(size * sizeof(T)), raw(size * 16);
-      for (int64_t i = begin; i < end; ++i) {
-        w_.tile(i / chunks_, [&](int64_t base, int64_t place, int64_t width) {
-          Counter<T> blocks(k_, lanes * width, kReduceBlocks);
-          const int64_t at = i % chunks_ * kChunk, n = std::min(kChunk, w_.n - at);
-          chunk(base, at, n, width, lanes, blocks, raw.as<char>(), buffer.as<T>());
-          T* joined = blocks.finish();
-          if (chunks_ > 1)
-            return void(std::memcpy(partials.as<T>() + i * size, joined, static_cast<size_t>(lanes * width) * sizeof(T)));
-          fold(k_, joined, lanes, width);
-          spread(out + place, w_.axis_out, joined, width);
+    parallel_for(
+        0, w_.tasks() * chunks_, grain_for(w_.width * std::min(w_.n, kChunk)), [&](int64_t begin, int64_t end) {
+          const Scratch buffer(size * sizeof(T)), raw(size * 16);
+          for (int64_t i = begin; i < end; ++i) {
+            w_.tile(i / chunks_, [&](int64_t base, int64_t place, int64_t width) {
+              Counter<T> blocks(k_, lanes * width, kReduceBlocks);
+              const int64_t at = i % chunks_ * kChunk, n = std::min(kChunk, w_.n - at);
+              chunk(base, at, n, width, lanes, blocks, raw.as<char>(), buffer.as<T>());
+              T* joined = blocks.finish();
+              if (chunks_ > 1)
+                return void(
+                    std::memcpy(partials.as<T>() + i * size, joined, static_cast<size_t>(lanes * width) * sizeof(T)));
+              fold(k_, joined, lanes, width);
+              spread(out + place, w_.axis_out, joined, width);
+            });
+          }
         });
-      }
-    });
     if (chunks_ == 1) return;
     parallel_for(0, w_.tasks(), grain_for(chunks_ * size), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
@@ -305,7 +307,8 @@ void reduce(const Tensor& y, const Tensor& x, DimMask mask, Reduction r, DType c
     case DType::kUInt64: return reduce_as<uint64_t>(y, x, mask, r, compute, finish, p);
     case DType::kComplex64:
     case DType::kComplex128: {
-      if (r == Reduction::kProd && compute == DType::kComplex64) return complex_product<std::complex<float>>(y, x, mask);
+      if (r == Reduction::kProd && compute == DType::kComplex64)
+        return complex_product<std::complex<float>>(y, x, mask);
       if (r == Reduction::kProd) return complex_product<std::complex<double>>(y, x, mask);
       Tensor as = x, to = y;
       if (x.dtype() != compute) as = empty_raw(x.sizes(), compute), copy(as, x);

@@ -18,7 +18,7 @@ inline constexpr int kReduceLanes = sizeof(T) == 1 ? 64 : 16;
 inline constexpr int kReduceRows = 16;    // rows of lanes in a block
 inline constexpr int kReduceBlocks = 16;  // blocks in a chunk
 template <class T>
-inline constexpr int64_t kReduceChunk = int64_t{kReduceLanes<T>} * kReduceRows * kReduceBlocks;
+inline constexpr int64_t kReduceChunk = int64_t{kReduceLanes<T>} * kReduceRows* kReduceBlocks;
 
 template <class T>
 struct ReduceTable {

@@ -28,7 +28,8 @@ template <class T>
 class Moments {
  public:
   Moments(const Tensor& x, DimMask mask)
-      : w_(x, mask, dtype_of<T>), chunks_(std::max<int64_t>(1, cut(w_.n, kMomentChunk))),
+      : w_(x, mask, dtype_of<T>),
+        chunks_(std::max<int64_t>(1, cut(w_.n, kMomentChunk))),
         stats_(static_cast<size_t>(2 * w_.outputs * chunks_) * sizeof(double)) {}
 
   void run(const Tensor& var, const Tensor& mean, double correction, bool root) {

@@ -66,7 +66,9 @@ void sum_or_product(const Tensor& y, const Tensor& x, int64_t dim, bool product)
   const ReduceTables& k = reduce_tables();
   Shape3 s(x, dim);
   const DType out = y.dtype();
-  const DType type = is_complex(out) || out == DType::kFloat64 ? out : is_floating(out) ? DType::kFloat32 : DType::kInt64;
+  const DType type = is_complex(out) || out == DType::kFloat64 ? out
+                     : is_floating(out)                        ? DType::kFloat32
+                                                               : DType::kInt64;
   const Tensor from = dense(x, type), to = beside(y, type);
   switch (type) {
     case DType::kFloat32: run(k.scan_f32, from.data<float>(), to.data<float>(), s, product); break;

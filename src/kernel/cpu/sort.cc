@@ -130,7 +130,8 @@ void sort_rows(const Tensor& values, const Tensor& indices, const Tensor& x, int
       if (out) {
         T* to = out + v.offset(r);
         for (int64_t i = 0; i < rows.n; ++i)
-          to[i * v.stride] = exact ? decode<T>(key_of<T>(sorted[i]), descending) : row[index_of<T>(sorted[i]) * rows.stride];
+          to[i * v.stride] =
+              exact ? decode<T>(key_of<T>(sorted[i]), descending) : row[index_of<T>(sorted[i]) * rows.stride];
       }
       if (places) {
         int64_t* to = places + p.offset(r);
@@ -179,7 +180,9 @@ void topk(const Tensor& values, const Tensor& indices, const Tensor& x, int64_t 
         const T* row = static_cast<const T*>(x.data()) + rows.offset(r);
         smallest(row, rows.stride, rows.n, k, largest, room, capacity);
         if (sorted) std::sort(room, room + k);
-        else std::sort(room, room + k, [](const Entry<T>& a, const Entry<T>& b) { return index_of<T>(a) < index_of<T>(b); });
+        else
+          std::sort(room, room + k,
+                    [](const Entry<T>& a, const Entry<T>& b) { return index_of<T>(a) < index_of<T>(b); });
         T* to = static_cast<T*>(values.data()) + v.offset(r);
         int64_t* at = indices.data<int64_t>() + p.offset(r);
         for (int64_t i = 0; i < k; ++i) {
@@ -310,10 +313,14 @@ UniqueSlices unique_slices(const Tensor& x, int64_t dim, bool consecutive) {
       }
       return 0;
     };
-    auto has_nan = [&](int64_t a) { return std::any_of(in + a * width, in + (a + 1) * width, [](T v) { return is_nan(v); }); };
-    if (!consecutive) std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return compare(a, b) < 0; });
+    auto has_nan = [&](int64_t a) {
+      return std::any_of(in + a * width, in + (a + 1) * width, [](T v) { return is_nan(v); });
+    };
+    if (!consecutive)
+      std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return compare(a, b) < 0; });
     for (int64_t i = 0; i < n; ++i) {
-      if (i == 0 || compare(order[i - 1], order[i]) != 0 || has_nan(order[i])) first.push_back(order[i]), count.push_back(0);
+      if (i == 0 || compare(order[i - 1], order[i]) != 0 || has_nan(order[i]))
+        first.push_back(order[i]), count.push_back(0);
       ++count.back();
       u.inverse.data<int64_t>()[order[i]] = static_cast<int64_t>(first.size()) - 1;
     }

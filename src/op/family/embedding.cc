@@ -14,7 +14,8 @@ struct EmbeddingDenseBackward {
   static constexpr auto forms = form::kFunction;
   static constexpr Saves saves{.inputs = 2};
   static Meta infer(const Tensor& g, const Tensor&, int64_t rows, int64_t, bool) {
-    EMBER_CHECK(is_floating(g.dtype()), "embedding_dense_backward: grad_output must be floating point, got ", g.dtype());
+    EMBER_CHECK(is_floating(g.dtype()), "embedding_dense_backward: grad_output must be floating point, got ",
+                g.dtype());
     return Meta({rows, g.sizes().back()}, g);
   }
   static void cpu(Out y, const Tensor& g, const Tensor& indices, int64_t, int64_t padding, bool by_count) {
@@ -29,7 +30,8 @@ struct EmbeddingDenseBackward {
 
 struct Embedding {
   static constexpr auto schema =
-      "embedding(Tensor weight, Tensor indices, SymInt padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) "
+      "embedding(Tensor weight, Tensor indices, SymInt padding_idx=-1, bool scale_grad_by_freq=False, bool "
+      "sparse=False) "
       "-> Tensor";
   static constexpr auto doc = "The rows of `weight` that `indices` names; the row padding_idx gets no gradient.";
   static constexpr auto kind = Kind::kOpaque;
@@ -38,7 +40,8 @@ struct Embedding {
   static Meta infer(const Tensor& weight, const Tensor& indices, int64_t, bool, bool) {
     EMBER_CHECK(weight.dim() == 2, "embedding: 'weight' must be 2-D, got shape ", weight.sizes());
     EMBER_CHECK(indices.dtype() == DType::kInt64 || indices.dtype() == DType::kInt32,
-                "embedding: Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got ",
+                "embedding: Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, "
+                "Int; but got ",
                 indices.dtype(), " instead");
     Dims sizes(indices.sizes());
     sizes.push_back(weight.sizes()[1]);
@@ -60,22 +63,26 @@ struct EmbeddingBag {
       "embedding_bag(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq=False, int mode=0, "
       "bool sparse=False, Tensor? per_sample_weights=None, bool include_last_offset=False, int padding_idx=-1) -> "
       "(Tensor, Tensor, Tensor, Tensor)";
-  static constexpr auto doc = "Sums (mode 0), means (1) or maxima (2) of bags of embedding rows; bag b starts at offsets[b].";
+  static constexpr auto doc =
+      "Sums (mode 0), means (1) or maxima (2) of bags of embedding rows; bag b starts at offsets[b].";
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kFunction;
   static std::tuple<Tensor, Tensor, Tensor, Tensor> call(const Tensor& weight, const Tensor& indices,
-                                                         const Tensor& offsets, bool by_count, int64_t mode, bool sparse,
-                                                         const Tensor& sample_weights, bool include_last,
+                                                         const Tensor& offsets, bool by_count, int64_t mode,
+                                                         bool sparse, const Tensor& sample_weights, bool include_last,
                                                          int64_t padding) {
-    EMBER_CHECK(indices.dim() == 1 && offsets.dim() == 1, "embedding_bag: input and offsets have to be 1-D tensors, got ",
-                indices.sizes(), " and ", offsets.sizes());
-    EMBER_CHECK(!sample_weights.defined() || mode == 0, "embedding_bag: per_sample_weights was not None. "
+    EMBER_CHECK(indices.dim() == 1 && offsets.dim() == 1,
+                "embedding_bag: input and offsets have to be 1-D tensors, got ", indices.sizes(), " and ",
+                offsets.sizes());
+    EMBER_CHECK(!sample_weights.defined() || mode == 0,
+                "embedding_bag: per_sample_weights was not None. "
                 "per_sample_weights is only supported for mode='sum'");
     const int64_t n = indices.numel(), bags = offsets.numel() - include_last, width = weight.sizes()[1];
     static const Op* const search = find_op("searchsorted");
     const Tensor starts = narrow(offsets, 0, 0, bags);
     const Tensor bag_of = Tensor(call_op(search, starts, arange(0, n, 1, offsets.dtype()), false, true,
-                                         std::optional<std::string_view>(), Tensor())) - 1;
+                                         std::optional<std::string_view>(), Tensor())) -
+                          1;
     Tensor rows = embedding(weight, indices, padding, by_count, sparse);
     Tensor counted = ones({n}, DType::kInt64);
     if (padding >= 0) counted = to_dtype(ne(indices, padding), DType::kInt64);
@@ -98,11 +105,13 @@ struct EmbeddingBag {
 
 struct OneHot {
   static constexpr auto schema = "one_hot(Tensor self, int num_classes=-1) -> Tensor";
-  static constexpr auto doc = "Each class index as a row of zeros with a 1 at its place; as many classes as there are by default.";
+  static constexpr auto doc =
+      "Each class index as a row of zeros with a 1 at its place; as many classes as there are by default.";
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kFunction;
   static Tensor call(const Tensor& x, int64_t classes) {
-    EMBER_CHECK(x.dtype() == DType::kInt64, "one_hot is only applicable to index tensor of type LongTensor, got ", x.dtype());
+    EMBER_CHECK(x.dtype() == DType::kInt64, "one_hot is only applicable to index tensor of type LongTensor, got ",
+                x.dtype());
     EMBER_CHECK(x.numel() != 0 || classes > 0, "Can not infer total number of classes from empty tensor.");
     if (x.numel()) {
       EMBER_CHECK(min(x).item<int64_t>() >= 0, "Class values must be non-negative.");

@@ -33,15 +33,15 @@ Tensors without_masks(Tensor& x, Span<Tensor> indices, Insert&& insert) {
       continue;
     }
     if (i.dim() == 0) insert(x, d);
-    EMBER_CHECK_INDEX(d + std::max<int64_t>(i.dim(), 1) <= x.dim(), "too many indices for tensor of dimension ", x.dim());
+    EMBER_CHECK_INDEX(d + std::max<int64_t>(i.dim(), 1) <= x.dim(), "too many indices for tensor of dimension ",
+                      x.dim());
     for (int64_t k = 0; k < i.dim(); ++k) {
       EMBER_CHECK_INDEX(i.sizes()[k] == x.sizes()[d + k], "The shape of the mask ", i.sizes(), " at index ", k,
                         " does not match the shape of the indexed tensor ", x.sizes(), " at index ", d + k);
     }
     EMBER_CHECK_NOT_IMPLEMENTED(!i.is_meta(), "index: a mask on the meta device has no number of true elements");
     const Tensor at = cpu::nonzero(i.dim() ? i : alias_raw(i, {1}, {1}, i.storage_offset()));
-    for (int64_t k = 0; k < at.sizes()[1]; ++k)
-      out.push_back(alias_raw(at, {at.sizes()[0]}, {1}, k * at.strides()[1]));
+    for (int64_t k = 0; k < at.sizes()[1]; ++k) out.push_back(alias_raw(at, {at.sizes()[0]}, {1}, k * at.strides()[1]));
   }
   return out;
 }
@@ -69,7 +69,8 @@ struct IndexIntegers {
 
 struct Index {
   static constexpr auto schema = "index(Tensor self, Tensor?[] indices) -> Tensor";
-  static constexpr auto doc = R"(x[indices]: one index tensor (or None) a dim, broadcast together; masks stand for the places of their true elements.
+  static constexpr auto doc =
+      R"(x[indices]: one index tensor (or None) a dim, broadcast together; masks stand for the places of their true elements.
 
 The indexed dims are replaced where they stand if they are adjacent, else they come first.)";
   static constexpr auto kind = Kind::kComposite;
@@ -88,7 +89,8 @@ The indexed dims are replaced where they stand if they are adjacent, else they c
 struct IndexPut {
   static constexpr auto schema =
       "index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor";
-  static constexpr auto doc = "self with self[indices] replaced by `values` (broadcast), or `values` added to it, in order.";
+  static constexpr auto doc =
+      "self with self[indices] replaced by `values` (broadcast), or `values` added to it, in order.";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction | form::kMethod | form::kInplace;
   static constexpr Saves saves{.inputs = 2};
@@ -141,7 +143,9 @@ struct IndexSelect {
     Dims sizes(x.sizes());
     const int64_t d = wrap_dim(dim, x.dim());
     if (!sizes.empty()) sizes[d] = index.numel();
-    else EMBER_CHECK_INDEX(index.numel() == 1, "index_select(): Index to scalar can have only 1 value, got ", index.numel(), " value(s)");
+    else
+      EMBER_CHECK_INDEX(index.numel() == 1, "index_select(): Index to scalar can have only 1 value, got ",
+                        index.numel(), " value(s)");
     return Meta(sizes, x);
   }
   static void cpu(Out y, const Tensor& x, int64_t dim, const Tensor& index) {
@@ -153,15 +157,18 @@ struct IndexSelect {
 };
 
 void check_rows(std::string_view op, const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source) {
-  EMBER_CHECK_INDEX(index.dim() <= 1, op, "(): Index is supposed to be a vector, got a tensor of ", index.dim(), " dims");
+  EMBER_CHECK_INDEX(index.dim() <= 1, op, "(): Index is supposed to be a vector, got a tensor of ", index.dim(),
+                    " dims");
   check_index_type(op, index);
   EMBER_CHECK(x.dtype() == source.dtype(), op, "(): self (", x.dtype(), ") and source (", source.dtype(),
               ") must have the same scalar type");
   const Dims a(at_least_1d(x).sizes()), b(at_least_1d(source).sizes());
   bool fits = a.size() == b.size();
   for (size_t d = 0; fits && d < a.size(); ++d) fits = static_cast<int64_t>(d) == dim || a[d] == b[d];
-  EMBER_CHECK(fits, op, "(): source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = ",
-              x.sizes(), " source.shape = ", source.sizes());
+  EMBER_CHECK(
+      fits, op,
+      "(): source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = ",
+      x.sizes(), " source.shape = ", source.sizes());
   EMBER_CHECK_INDEX(b[dim] == index.numel(), op, "(): Number of indices (", index.numel(),
                     ") should be equal to source.size(dim) (", b[dim], ")");
 }
@@ -273,8 +280,9 @@ struct Gather {
     check_index_type("gather", index);
     check_rank(index, x, "input");
     for (int64_t k = 0; k < index.dim() && x.dim() && index.numel(); ++k) {
-      EMBER_CHECK(k == d || index.sizes()[k] <= x.sizes()[k], "Size does not match at dimension ", k, " expected index ",
-                  index.sizes(), " to be no larger than self ", x.sizes(), " apart from dimension ", d);
+      EMBER_CHECK(k == d || index.sizes()[k] <= x.sizes()[k], "Size does not match at dimension ", k,
+                  " expected index ", index.sizes(), " to be no larger than self ", x.sizes(), " apart from dimension ",
+                  d);
     }
     return Meta(index.sizes(), x);
   }
@@ -289,20 +297,21 @@ struct Gather {
 void check_scatter(std::string_view op, const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
   const int64_t d = wrap_dim(dim, x.dim());
   check_index_type(op, index);
-  EMBER_CHECK(x.dtype() == src.dtype(), op, "(): Expected self.dtype to be equal to src.dtype, got ", x.dtype(), " and ",
-              src.dtype());
+  EMBER_CHECK(x.dtype() == src.dtype(), op, "(): Expected self.dtype to be equal to src.dtype, got ", x.dtype(),
+              " and ", src.dtype());
   if (index.numel() == 0) return;
   check_rank(index, x, "self"), check_rank(index, src, "src");
   EMBER_CHECK(index_fits(index, x, d, false) && index_fits(index, src, d, true), "Expected index ", index.sizes(),
-              " to be no larger than self ", x.sizes(), " apart from dimension ", d, " and to be no larger size than src ",
-              src.sizes());
+              " to be no larger than self ", x.sizes(), " apart from dimension ", d,
+              " and to be no larger size than src ", src.sizes());
 }
 Tensor number_of(const Tensor& x, const Scalar& value) {
   const Tensor v = empty_raw({}, x.dtype());
   cpu::fill(v, value);
   return v;
 }
-void run_scatter(const Tensor& y, const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src, Combine combine) {
+void run_scatter(const Tensor& y, const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src,
+                 Combine combine) {
   start_from(y, x);
   const Tensor from = src.dim() == 0 && index.dim() ? at_least_1d(src) : src;
   cpu::scatter(y, wrap_dim(dim, x.dim()), index, index.dim() ? from : src, combine);
@@ -318,7 +327,8 @@ Tensor gathered_gradient(const Tensor& g, int64_t dim, const Tensor& index, cons
 
 struct Scatter {
   static constexpr auto schema = "scatter(Tensor self, int dim, Tensor index, Tensor src) -> Tensor";
-  static constexpr auto doc = "self with self[index[i][j]][j] = src[i][j] for dim 0, and so on; gather's opposite. The last of equals stays.";
+  static constexpr auto doc =
+      "self with self[index[i][j]][j] = src[i][j] for dim 0, and so on; gather's opposite. The last of equals stays.";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kAll;
   static constexpr Saves saves{.inputs = 4};
@@ -391,7 +401,8 @@ void check_old_reduce(std::string_view reduce) {
 }
 
 struct ScatterReduceSrc {
-  static constexpr auto schema = "scatter.reduce(Tensor self, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor";
+  static constexpr auto schema =
+      "scatter.reduce(Tensor self, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor";
   static constexpr auto doc = "scatter that adds (\"add\") or multiplies (\"multiply\").";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kAll;
@@ -400,7 +411,8 @@ struct ScatterReduceSrc {
     check_scatter("scatter", x, dim, index, src);
     return Meta(x.sizes(), x);
   }
-  static void cpu(Out y, const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src, std::string_view reduce) {
+  static void cpu(Out y, const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src,
+                  std::string_view reduce) {
     run_scatter(y, x, dim, index, src, combine_named(reduce));
   }
 };
@@ -423,11 +435,13 @@ struct ScatterReduceValue {
 struct ScatterReduce {
   static constexpr auto schema =
       "scatter_reduce(Tensor self, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> Tensor";
-  static constexpr auto doc = "Joins src's elements at the places that scatter would write: \"sum\", \"prod\", \"mean\", \"amax\" or \"amin\".";
+  static constexpr auto doc =
+      "Joins src's elements at the places that scatter would write: \"sum\", \"prod\", \"mean\", \"amax\" or \"amin\".";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kAll;
   static constexpr Saves saves{.inputs = 13, .outputs = 1};
-  static Meta infer(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src, std::string_view reduce, bool) {
+  static Meta infer(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src, std::string_view reduce,
+                    bool) {
     combine_named(reduce);
     check_scatter("scatter_reduce", x, dim, index, src);
     return Meta(x.sizes(), x);
@@ -492,7 +506,8 @@ struct TakeAlongDim {
   static constexpr auto kind = Kind::kComposite;
   static Tensor call(const Tensor& x, const Tensor& indices, OptInt dim) {
     if (!dim) return gather(reshape(x, {-1}), 0, reshape(indices, {-1}));
-    EMBER_CHECK(x.dim() == indices.dim(), "torch.take_along_dim(): input and indices should have the same number of dimensions, but got ",
+    EMBER_CHECK(x.dim() == indices.dim(),
+                "torch.take_along_dim(): input and indices should have the same number of dimensions, but got ",
                 x.dim(), " dimensions for input, and ", indices.dim(), " dimensions for indices");
     const int64_t d = wrap_dim(*dim, x.dim());
     Dims a(x.sizes()), b(indices.sizes());
@@ -510,7 +525,8 @@ void check_flat(const Tensor& x, const Tensor& index) {
   cpu::copy(at, index);
   const int64_t n = x.numel(), *p = at.numel() ? at.data<int64_t>() : nullptr;
   for (int64_t i = 0; i < at.numel(); ++i) {
-    EMBER_CHECK_INDEX(p[i] < n && p[i] >= -n, "out of range: tried to access index ", p[i], " on a tensor of ", n, " elements.");
+    EMBER_CHECK_INDEX(p[i] < n && p[i] >= -n, "out of range: tried to access index ", p[i], " on a tensor of ", n,
+                      " elements.");
   }
 }
 Tensor flat_view(const Tensor& x) {
@@ -547,9 +563,11 @@ struct Put {
   static constexpr Saves saves{.inputs = 2};
   static Meta infer(const Tensor& x, const Tensor& index, const Tensor& source, bool) {
     EMBER_CHECK(index.dtype() == DType::kInt64, "put_(): Expected a long tensor for index, but got ", index.dtype());
-    EMBER_CHECK(x.dtype() == source.dtype(), "put_(): self and source expected to have the same dtype, but got self.dtype = ",
-                x.dtype(), " and source.dtype = ", source.dtype());
-    EMBER_CHECK(index.numel() == source.numel(), "put_(): Expected source and index to have the same number of elements, but got source.numel() = ",
+    EMBER_CHECK(x.dtype() == source.dtype(),
+                "put_(): self and source expected to have the same dtype, but got self.dtype = ", x.dtype(),
+                " and source.dtype = ", source.dtype());
+    EMBER_CHECK(index.numel() == source.numel(),
+                "put_(): Expected source and index to have the same number of elements, but got source.numel() = ",
                 source.numel(), ", index.numel() = ", index.numel());
     return Meta(x.sizes(), x);
   }
@@ -558,11 +576,13 @@ struct Put {
     start_from(y, x);
     const Tensor flat = flat_view(y);
     cpu::Picked(flat, {{flat_view(index)}}).put(flat_view(source), accumulate ? Combine::kAdd : Combine::kReplace);
-    if (flat->storage != y->storage) cpu::copy(y, alias_raw(flat, y.sizes(), contiguous_strides(y.sizes()), flat.storage_offset()));
+    if (flat->storage != y->storage)
+      cpu::copy(y, alias_raw(flat, y.sizes(), contiguous_strides(y.sizes()), flat.storage_offset()));
   }
   static void vjp(Grads& d, const Tensor& x, const Tensor& index, const Tensor& source, bool accumulate) {
     static const Op* const put = find_op("put");
-    if (d.wants(0)) d.set(0, accumulate ? d.g() : call_op(put, d.g(), index, zeros(source.sizes(), d.g().dtype()), false));
+    if (d.wants(0))
+      d.set(0, accumulate ? d.g() : call_op(put, d.g(), index, zeros(source.sizes(), d.g().dtype()), false));
     if (d.wants(2)) d.set(2, reshape(take(d.g(), index), source.sizes()));
   }
 };
@@ -574,7 +594,8 @@ struct NonzeroOp {
   static constexpr auto doc = "The coordinates of the elements that are not zero, one row each, in logical order.";
   static constexpr auto kind = Kind::kOpaque;
   static Tensor cpu(const Tensor& x) {
-    EMBER_CHECK_NOT_IMPLEMENTED(!x.is_meta(), "nonzero: the shape of its result depends on data, which meta tensors lack");
+    EMBER_CHECK_NOT_IMPLEMENTED(!x.is_meta(),
+                                "nonzero: the shape of its result depends on data, which meta tensors lack");
     return cpu::nonzero(x);
   }
 };
@@ -607,7 +628,8 @@ struct MaskedSelectSame {
   static constexpr auto forms = form::kFunction;
   static constexpr Saves saves{.inputs = 2};
   static Tensor cpu(const Tensor& x, const Tensor& mask) {
-    EMBER_CHECK_NOT_IMPLEMENTED(!x.is_meta(), "masked_select: the shape of its result depends on data, which meta tensors lack");
+    EMBER_CHECK_NOT_IMPLEMENTED(!x.is_meta(),
+                                "masked_select: the shape of its result depends on data, which meta tensors lack");
     return cpu::masked_select(x, mask);
   }
   static void vjp(Grads& d, const Tensor& x, const Tensor& mask) {
@@ -616,7 +638,8 @@ struct MaskedSelectSame {
 };
 struct MaskedSelect {
   static constexpr auto schema = "masked_select(Tensor self, Tensor mask) -> Tensor";
-  static constexpr auto doc = "The elements of self where mask is true, as a vector in logical order; both are broadcast.";
+  static constexpr auto doc =
+      "The elements of self where mask is true, as a vector in logical order; both are broadcast.";
   static constexpr auto kind = Kind::kComposite;
   static Tensor call(const Tensor& x, const Tensor& mask) {
     static const Op* const op = find_op("_masked_select");
@@ -636,7 +659,8 @@ struct MaskedScatter {
   static Meta infer(const Tensor& x, const Tensor& mask, const Tensor& source) {
     EMBER_CHECK(x.dtype() == source.dtype(), "masked_scatter: expected self and source to have same dtypes but got ",
                 x.dtype(), " and ", source.dtype());
-    EMBER_CHECK(mask.dtype() == DType::kBool, "masked_scatter_ only supports boolean masks, but got mask with dtype ", mask.dtype());
+    EMBER_CHECK(mask.dtype() == DType::kBool, "masked_scatter_ only supports boolean masks, but got mask with dtype ",
+                mask.dtype());
     return Meta(broadcast_shapes(x.sizes(), mask.sizes()), x);
   }
   static void cpu(Out y, const Tensor& x, const Tensor& mask, const Tensor& source) {
@@ -658,10 +682,10 @@ struct MaskedScatter {
 }  // namespace
 
 std::vector<std::unique_ptr<Op>> index_ops() {
-  return make_family<IndexIntegers, Index, IndexPut, IndexSelect, IndexAdd, IndexCopy, IndexFill, IndexFillTensor, Gather,
-                     Scatter, ScatterValue, ScatterAdd, ScatterReduceSrc, ScatterReduceValue, ScatterReduce, TakeAlongDim,
-                     Take, Put, NonzeroOp, NonzeroNumpy, WhereCondition, Argwhere, MaskedSelectSame, MaskedSelect,
-                     MaskedScatter>();
+  return make_family<IndexIntegers, Index, IndexPut, IndexSelect, IndexAdd, IndexCopy, IndexFill, IndexFillTensor,
+                     Gather, Scatter, ScatterValue, ScatterAdd, ScatterReduceSrc, ScatterReduceValue, ScatterReduce,
+                     TakeAlongDim, Take, Put, NonzeroOp, NonzeroNumpy, WhereCondition, Argwhere, MaskedSelectSame,
+                     MaskedSelect, MaskedScatter>();
 }
 
 }  // namespace ember

@@ -15,13 +15,13 @@ DType sum_dtype(const Tensor& x, OptDType dtype) {
 void check_float(std::string_view op, const Tensor& x, OptDType dtype) {
   const DType d = dtype ? *dtype : x.dtype();
   EMBER_CHECK(is_floating(d) || is_complex(d), op, "(): could not infer output dtype. ",
-              dtype ? "Optional dtype" : "Input dtype",
-              " must be either a floating point or complex dtype. Got: ", d);
+              dtype ? "Optional dtype" : "Input dtype", " must be either a floating point or complex dtype. Got: ", d);
 }
 // Extremes need an element; `dim` names the dims that were asked for.
 void check_nonempty(std::string_view op, const Tensor& x, DimMask mask, bool all) {
   if (x.numel() != 0) return;
-  EMBER_CHECK_INDEX(!all, op, "(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction "
+  EMBER_CHECK_INDEX(!all, op,
+                    "(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction "
                     "dim with the 'dim' argument.");
   for (int64_t d = 0; d < x.dim(); ++d) {
     EMBER_CHECK_INDEX(!(mask >> d & 1) || x.sizes()[d] != 0, op, "(): Expected reduction dim ", d,
@@ -228,7 +228,8 @@ struct MinOther {
   static Tensor call(const Tensor& x, const Tensor& y) { return minimum(x, y); }
 };
 struct Aminmax {
-  static constexpr auto schema = "aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)";
+  static constexpr auto schema =
+      "aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)";
   static constexpr auto doc = "The smallest and the largest element.";
   static constexpr auto kind = Kind::kComposite;
   static Tensor2 call(const Tensor& x, OptInt dim, bool keepdim) {
@@ -280,7 +281,8 @@ struct Any : Truth<false> {
 };
 
 struct VectorNorm {
-  static constexpr auto schema = "_vector_norm(Tensor self, float ord, int[1]? dim, bool keepdim, ScalarType dtype) -> Tensor";
+  static constexpr auto schema =
+      "_vector_norm(Tensor self, float ord, int[1]? dim, bool keepdim, ScalarType dtype) -> Tensor";
   static constexpr auto doc = "linalg_vector_norm of real numbers.";
   static constexpr auto kind = Kind::kReduce;
   static constexpr Reduces reduces{Reduction::kPowSum, Finish::kRoot};
@@ -322,7 +324,8 @@ struct LinalgVectorNorm {
   static constexpr auto schema =
       "linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) "
       "-> Tensor";
-  static constexpr auto doc = "The norm of order `ord` of the elements over `dim`: sum(|x|^ord)^(1/ord); inf and -inf are extremes, 0 counts.";
+  static constexpr auto doc =
+      "The norm of order `ord` of the elements over `dim`: sum(|x|^ord)^(1/ord); inf and -inf are extremes, 0 counts.";
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kFunction | form::kOut;
   static Tensor call(const Tensor& x, Scalar ord, OptDims dim, bool keepdim, OptDType dtype) {
@@ -364,8 +367,8 @@ struct Dist {
 }  // namespace
 
 std::vector<std::unique_ptr<Op>> reductions() {
-  return make_family<Sum, Nansum, Mean, Prod, Amax, Amin, Max, MaxDim, MaxOther, Min, MinDim, MinOther, Aminmax,
-                     Argmax, Argmin, All, Any, VectorNorm, LinalgVectorNorm, Norm, NormFro, Dist>();
+  return make_family<Sum, Nansum, Mean, Prod, Amax, Amin, Max, MaxDim, MaxOther, Min, MinDim, MinOther, Aminmax, Argmax,
+                     Argmin, All, Any, VectorNorm, LinalgVectorNorm, Norm, NormFro, Dist>();
 }
 
 }  // namespace ember

@@ -51,7 +51,9 @@ inline Tensor keep_dims(const Tensor& g, const Tensor& x, cpu::DimMask mask, boo
 inline Tensor spread(const Tensor& g, const Tensor& x, cpu::DimMask mask, bool keepdim) {
   return expand(keep_dims(g, x, mask, keepdim), x.sizes());
 }
-inline Tensor as_dtype_of(const Tensor& g, const Tensor& x) { return g.dtype() == x.dtype() ? g : to_dtype(g, x.dtype()); }
+inline Tensor as_dtype_of(const Tensor& g, const Tensor& x) {
+  return g.dtype() == x.dtype() ? g : to_dtype(g, x.dtype());
+}
 
 // The type that kernels compute a dtype in.
 inline DType compute_type(DType d) {

@@ -38,14 +38,16 @@ struct Cumprod {
   static void vjp(Grads& d, const Tensor& x, int64_t dim, OptDType) {
     const Tensor g = d.g(), y = d.y();
     if (x.dim() == 0) return d.set(0, as_dtype_of(g, x));
-    if (x.is_meta() || !any(eq(x, 0)).item<bool>()) return d.set(0, as_dtype_of(sum_after(g * conj(y), dim) / conj(x), x));
-    // With zeros: element k's gradient is the sum over j >= k of g[j] * (product of x[0..j] without x[k]), one k a time.
+    if (x.is_meta() || !any(eq(x, 0)).item<bool>())
+      return d.set(0, as_dtype_of(sum_after(g * conj(y), dim) / conj(x), x));
+    // With zeros: element k's gradient is the sum over j >= k of g[j] * (product of x[0..j] without x[k]), one k a
+    // time.
     const int64_t along = wrap_dim(dim, x.dim()), n = x.sizes()[along];
     Tensors parts;
     for (int64_t k = 0; k < n; ++k) {
       const Tensor before = k ? prod(narrow(x, along, 0, k), along, true) : ones_like(narrow(x, along, 0, 1));
-      const Tensor rest = n - k > 1 ? cat({{before, before * cumprod(narrow(x, along, k + 1, n - k - 1), along)}}, along)
-                                    : before;
+      const Tensor rest =
+          n - k > 1 ? cat({{before, before * cumprod(narrow(x, along, k + 1, n - k - 1), along)}}, along) : before;
       parts.push_back(sum(narrow(g, along, k, n - k) * conj(rest), {{along}}, true));
     }
     d.set(0, as_dtype_of(cat(parts, along), x));
@@ -59,7 +61,8 @@ struct Logcumsumexp {
   static constexpr Saves saves{.inputs = 1, .outputs = 1};
   static Meta infer(const Tensor& x, int64_t dim) {
     wrap_dim(dim, x.dim());
-    EMBER_CHECK_NOT_IMPLEMENTED(is_floating(x.dtype()), "\"logcumsumexp_out_cpu\" not implemented for '", x.dtype(), "'");
+    EMBER_CHECK_NOT_IMPLEMENTED(is_floating(x.dtype()), "\"logcumsumexp_out_cpu\" not implemented for '", x.dtype(),
+                                "'");
     return Meta(x.sizes(), x);
   }
   static void cpu(Out y, const Tensor& x, int64_t dim) { cpu::running_logsumexp(y, x, wrap_dim(dim, x.dim())); }

@@ -20,7 +20,8 @@ void scatter_back(Grads& d, const Tensor& x, const Tensor& g, const Tensor& at, 
 struct Sort {
   static constexpr auto schema =
       "sort(Tensor self, int dim=-1, bool descending=False, bool stable=False) -> (Tensor values, Tensor indices)";
-  static constexpr auto doc = "self sorted along `dim`, and where each element came from. Always stable; nan is the largest.";
+  static constexpr auto doc =
+      "self sorted along `dim`, and where each element came from. Always stable; nan is the largest.";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr Saves saves{.outputs = 2};
   static std::array<Meta, 2> infer(const Tensor& x, int64_t dim, bool, bool) {
@@ -63,7 +64,8 @@ struct Msort {
 struct Topk {
   static constexpr auto schema =
       "topk(Tensor self, SymInt k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)";
-  static constexpr auto doc = "The k largest (or smallest) elements along `dim` and where they are; of equals, the first ones.";
+  static constexpr auto doc =
+      "The k largest (or smallest) elements along `dim` and where they are; of equals, the first ones.";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr Saves saves{.outputs = 2};
   static std::array<Meta, 2> infer(const Tensor& x, int64_t k, int64_t dim, bool, bool) {
@@ -78,7 +80,9 @@ struct Topk {
   static void cpu(Out values, Out indices, const Tensor& x, int64_t k, int64_t dim, bool largest, bool sorted) {
     cpu::topk(values, indices, x, k, wrap_dim(dim, x.dim()), largest, sorted);
   }
-  static void vjp(Grads& d, const Tensor& x, int64_t, int64_t dim, bool, bool) { scatter_back(d, x, d.g(), d.y(1), dim); }
+  static void vjp(Grads& d, const Tensor& x, int64_t, int64_t dim, bool, bool) {
+    scatter_back(d, x, d.g(), d.y(1), dim);
+  }
 };
 
 // ---- one element a row ---------------------------------------------------------------------------------------------
@@ -125,16 +129,19 @@ struct SelectDim {
   static void vjp(Grads& d, const Tensor& x, int64_t dim, bool keepdim) { selected_vjp(d, x, dim, keepdim); }
 };
 struct MedianDim : SelectDim<cpu::Select::kMedian> {
-  static constexpr auto schema = "median.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)";
+  static constexpr auto schema =
+      "median.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)";
   static constexpr auto doc = "The lower median along `dim`, nan if there is one, and where it is.";
 };
 struct NanmedianDim : SelectDim<cpu::Select::kNanMedian> {
-  static constexpr auto schema = "nanmedian.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)";
+  static constexpr auto schema =
+      "nanmedian.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)";
   static constexpr auto doc = "The lower median along `dim` of what is not nan, and where it is.";
 };
 struct Mode : SelectDim<cpu::Select::kMode> {
   static constexpr auto schema = "mode(Tensor self, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)";
-  static constexpr auto doc = "The most frequent element along `dim`, the smallest of equally frequent ones, and its last place.";
+  static constexpr auto doc =
+      "The most frequent element along `dim`, the smallest of equally frequent ones, and its last place.";
 };
 Tensor median_of_all(const Tensor& x, std::string_view dim_op) {
   if (x.numel() == 0) return full({}, NAN, is_floating(x.dtype()) ? x.dtype() : default_dtype());
@@ -208,25 +215,26 @@ Tensor quantiles(std::string_view op, const Tensor& self, const Tensor& q, OptIn
   return reshape(permute(y, order), out);
 }
 
-#define EMBER_QUANTILE(Name, op, skip)                                                                          \
-  struct Name {                                                                                                 \
-    static constexpr auto schema = op                                                                           \
-        "(Tensor self, Tensor q, int? dim=None, bool keepdim=False, *, str interpolation=\"linear\") -> Tensor"; \
-    static constexpr auto doc = "The quantiles q of self along `dim`" skip;                                     \
-    static constexpr auto kind = Kind::kComposite;                                                              \
-    static Tensor call(const Tensor& x, const Tensor& q, OptInt dim, bool keepdim, std::string_view way) {      \
-      return quantiles(op, x, q, dim, keepdim, way, sizeof(skip) > 2);                                          \
-    }                                                                                                           \
-  };                                                                                                            \
-  struct Name##Number {                                                                                         \
-    static constexpr auto schema = op ".scalar"                                                                 \
-        "(Tensor self, float q, int? dim=None, bool keepdim=False, *, str interpolation=\"linear\") -> Tensor"; \
-    static constexpr auto doc = "The quantile q of self along `dim`" skip;                                      \
-    static constexpr auto kind = Kind::kComposite;                                                              \
-    static Tensor call(const Tensor& x, double q, OptInt dim, bool keepdim, std::string_view way) {             \
-      EMBER_CHECK(q >= 0 && q <= 1, op, "() q must be in the range [0, 1] but got ", q);                        \
-      return quantiles(op, x, full({}, q, x.dtype()), dim, keepdim, way, sizeof(skip) > 2);                     \
-    }                                                                                                           \
+#define EMBER_QUANTILE(Name, op, skip)                                                                              \
+  struct Name {                                                                                                     \
+    static constexpr auto schema =                                                                                  \
+        op "(Tensor self, Tensor q, int? dim=None, bool keepdim=False, *, str interpolation=\"linear\") -> Tensor"; \
+    static constexpr auto doc = "The quantiles q of self along `dim`" skip;                                         \
+    static constexpr auto kind = Kind::kComposite;                                                                  \
+    static Tensor call(const Tensor& x, const Tensor& q, OptInt dim, bool keepdim, std::string_view way) {          \
+      return quantiles(op, x, q, dim, keepdim, way, sizeof(skip) > 2);                                              \
+    }                                                                                                               \
+  };                                                                                                                \
+  struct Name##Number {                                                                                             \
+    static constexpr auto schema = op                                                                               \
+        ".scalar"                                                                                                   \
+        "(Tensor self, float q, int? dim=None, bool keepdim=False, *, str interpolation=\"linear\") -> Tensor";     \
+    static constexpr auto doc = "The quantile q of self along `dim`" skip;                                          \
+    static constexpr auto kind = Kind::kComposite;                                                                  \
+    static Tensor call(const Tensor& x, double q, OptInt dim, bool keepdim, std::string_view way) {                 \
+      EMBER_CHECK(q >= 0 && q <= 1, op, "() q must be in the range [0, 1] but got ", q);                            \
+      return quantiles(op, x, full({}, q, x.dtype()), dim, keepdim, way, sizeof(skip) > 2);                         \
+    }                                                                                                               \
   };
 EMBER_QUANTILE(Quantile, "quantile", ".")
 EMBER_QUANTILE(Nanquantile, "nanquantile", ", with nan left out.")
@@ -241,8 +249,10 @@ Tensor or_empty(Tensor t) { return t.defined() ? t : empty_raw({0}, DType::kInt6
 
 struct Unique2 {
   static constexpr auto schema =
-      "_unique2(Tensor self, bool sorted=True, bool return_inverse=False, bool return_counts=False) -> (Tensor, Tensor, Tensor)";
-  static constexpr auto doc = "The distinct elements in ascending order, where each element went, and how often each occurs.";
+      "_unique2(Tensor self, bool sorted=True, bool return_inverse=False, bool return_counts=False) -> (Tensor, "
+      "Tensor, Tensor)";
+  static constexpr auto doc =
+      "The distinct elements in ascending order, where each element went, and how often each occurs.";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction;
   static Tensor3 cpu(const Tensor& x, bool, bool want_inverse, bool want_counts) {
@@ -263,7 +273,8 @@ struct UniqueDim {
   static constexpr auto schema =
       "unique_dim(Tensor self, int dim, bool sorted=True, bool return_inverse=False, bool return_counts=False) -> "
       "(Tensor, Tensor, Tensor)";
-  static constexpr auto doc = "The distinct slices along `dim` in ascending order, where each went, and how often each occurs.";
+  static constexpr auto doc =
+      "The distinct slices along `dim` in ascending order, where each went, and how often each occurs.";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction;
   static Tensor3 cpu(const Tensor& x, int64_t dim, bool, bool, bool) { return distinct_slices<false>(x, dim); }
@@ -272,7 +283,8 @@ struct UniqueConsecutive {
   static constexpr auto schema =
       "_unique_consecutive(Tensor self, bool return_inverse=False, bool return_counts=False, int? dim=None) -> "
       "(Tensor, Tensor, Tensor)";
-  static constexpr auto doc = "Runs of equal elements (or slices along `dim`) as one each, with their places and lengths.";
+  static constexpr auto doc =
+      "Runs of equal elements (or slices along `dim`) as one each, with their places and lengths.";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction;
   static Tensor3 cpu(const Tensor& x, bool, bool, OptInt dim) {
@@ -289,23 +301,26 @@ struct Searchsorted {
   static constexpr auto schema =
       "searchsorted(Tensor sorted_sequence, Tensor self, *, bool out_int32=False, bool right=False, str? side=None, "
       "Tensor? sorter=None) -> Tensor";
-  static constexpr auto doc = "Where each element of self would go into the sorted rows: before equals, or after them with right.";
+  static constexpr auto doc =
+      "Where each element of self would go into the sorted rows: before equals, or after them with right.";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction | form::kOut;
-  static Meta infer(const Tensor& sorted, const Tensor& x, bool out_int32, bool right, std::optional<std::string_view> side,
-                    const Tensor& sorter) {
+  static Meta infer(const Tensor& sorted, const Tensor& x, bool out_int32, bool right,
+                    std::optional<std::string_view> side, const Tensor& sorter) {
     EMBER_CHECK(!side || *side == "left" || *side == "right",
                 "torch.searchsorted(): side can only be 'left' or 'right' but got ", side.value_or(""));
-    EMBER_CHECK(!side || !right || *side == "right",
-                "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True");
+    EMBER_CHECK(
+        !side || !right || *side == "right",
+        "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True");
     bool same = sorted.dim() <= 1 || sorted.dim() == x.dim();
     for (int64_t d = 0; same && sorted.dim() > 1 && d + 1 < x.dim(); ++d) same = sorted.sizes()[d] == x.sizes()[d];
-    EMBER_CHECK(same, "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
-                "boundaries tensor and input value tensor must match, but we got boundaries tensor ", sorted.sizes(),
-                " and input value tensor ", x.sizes());
+    EMBER_CHECK(same,
+                "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
+                "boundaries tensor and input value tensor must match, but we got boundaries tensor ",
+                sorted.sizes(), " and input value tensor ", x.sizes());
     EMBER_CHECK(!sorter.defined() || sorter.sizes() == sorted.sizes(),
-                "torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor ", sorted.sizes(),
-                " and got sorter tensor ", sorter.defined() ? sorter.sizes() : Dims());
+                "torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor ",
+                sorted.sizes(), " and got sorter tensor ", sorter.defined() ? sorter.sizes() : Dims());
     return Meta(x.sizes(), out_int32 ? DType::kInt32 : DType::kInt64, x.device());
   }
   static void cpu(Out y, const Tensor& sorted, const Tensor& x, bool, bool right, std::optional<std::string_view> side,
@@ -344,7 +359,8 @@ struct Bucketize {
   static constexpr auto forms = form::kFunction | form::kOut;
   static Tensor call(const Tensor& x, const Tensor& boundaries, bool out_int32, bool right) {
     static const Op* const op = find_op("searchsorted");
-    EMBER_CHECK(boundaries.dim() == 1, "bucketize(): boundaries tensor must be 1 dimension, but got dim(", boundaries.dim(), ")");
+    EMBER_CHECK(boundaries.dim() == 1, "bucketize(): boundaries tensor must be 1 dimension, but got dim(",
+                boundaries.dim(), ")");
     return call_op(op, boundaries, x, out_int32, right, std::optional<std::string_view>(), Tensor());
   }
 };
@@ -378,7 +394,8 @@ struct Isin {
 };
 struct IsinScalar {
   static constexpr auto schema =
-      "isin.Tensor_Scalar(Tensor elements, Scalar test_element, *, bool assume_unique=False, bool invert=False) -> Tensor";
+      "isin.Tensor_Scalar(Tensor elements, Scalar test_element, *, bool assume_unique=False, bool invert=False) -> "
+      "Tensor";
   static constexpr auto doc = "Is each of `elements` this number?";
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kFunction;
@@ -394,7 +411,8 @@ struct Bincount {
     check_known("bincount", x);
     EMBER_CHECK(minlength >= 0, "minlength should be >= 0");
     EMBER_CHECK(x.dim() == 1 && category(x.dtype()) <= 1, "bincount only supports 1-d non-negative integral inputs.");
-    EMBER_CHECK(!weights.defined() || weights.sizes() == x.sizes(), "weights should be 1-d and have the same length as input");
+    EMBER_CHECK(!weights.defined() || weights.sizes() == x.sizes(),
+                "weights should be 1-d and have the same length as input");
     const Tensor at = empty_raw(x.sizes(), DType::kInt64);
     cpu::copy(at, x);
     const int64_t n = x.numel(), *p = n ? at.data<int64_t>() : nullptr;
@@ -423,7 +441,8 @@ struct Bincount {
 
 struct Histc {
   static constexpr auto schema = "histc(Tensor self, int bins=100, Scalar min=0, Scalar max=0) -> Tensor";
-  static constexpr auto doc = "Counts in `bins` equal bins from min to max (by default those of the data); what lies outside is not counted.";
+  static constexpr auto doc =
+      "Counts in `bins` equal bins from min to max (by default those of the data); what lies outside is not counted.";
   static constexpr auto kind = Kind::kOpaque;
   static Meta infer(const Tensor& x, int64_t bins, Scalar, Scalar) {
     EMBER_CHECK(is_floating(x.dtype()), "\"histogram_cpu\" not implemented for '", x.dtype(), "'");

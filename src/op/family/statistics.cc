@@ -9,8 +9,8 @@ using cpu::DimMask;
 // ---- variance ------------------------------------------------------------------------------------------------------
 
 void check_variance(std::string_view op, const Tensor& x) {
-  EMBER_CHECK(is_floating(x.dtype()) || is_complex(x.dtype()), op, ": std and var only support floating point and complex dtypes, got ",
-              x.dtype());
+  EMBER_CHECK(is_floating(x.dtype()) || is_complex(x.dtype()), op,
+              ": std and var only support floating point and complex dtypes, got ", x.dtype());
 }
 double correction_of(const std::optional<Scalar>& c) { return c ? c->to<double>() : 1; }
 
@@ -52,7 +52,8 @@ struct RealStd : Variance<true> {
 Tensor variance(const Tensor& x, OptDims dim, double correction, bool keepdim) {
   static const Op* const op = find_op("_var");
   check_variance("var", x);
-  if (is_complex(x.dtype())) return variance(real(x), dim, correction, keepdim) + variance(imag(x), dim, correction, keepdim);
+  if (is_complex(x.dtype()))
+    return variance(real(x), dim, correction, keepdim) + variance(imag(x), dim, correction, keepdim);
   return call_op(op, x, dim, correction, keepdim);
 }
 Tensor deviation(const Tensor& x, OptDims dim, double correction, bool keepdim) {
@@ -78,7 +79,9 @@ struct SpreadUnbiased {
 template <Tensor (*of)(const Tensor&, OptDims, double, bool)>
 struct SpreadDim {
   static constexpr auto kind = Kind::kComposite;
-  static Tensor call(const Tensor& x, OptDims dim, bool unbiased, bool keepdim) { return of(x, dim, unbiased, keepdim); }
+  static Tensor call(const Tensor& x, OptDims dim, bool unbiased, bool keepdim) {
+    return of(x, dim, unbiased, keepdim);
+  }
 };
 struct Var : Spread<variance> {
   static constexpr auto schema =
@@ -246,8 +249,8 @@ struct CumulativeTrapezoidDx {
 };
 
 Tensor covariance(const Tensor& self, int64_t correction, const Tensor& fweights, const Tensor& aweights) {
-  EMBER_CHECK(self.dim() <= 2, "cov(): expected input to have two or fewer dimensions but got an input with ", self.dim(),
-              " dimensions");
+  EMBER_CHECK(self.dim() <= 2, "cov(): expected input to have two or fewer dimensions but got an input with ",
+              self.dim(), " dimensions");
   EMBER_CHECK(self.dtype() != DType::kBool, "cov(): bool dtype is not supported for input");
   Tensor x = self.dim() < 2 ? view(self, {1, -1}) : self;
   Tensor w = fweights;
@@ -290,8 +293,8 @@ struct Corrcoef {
 
 std::vector<std::unique_ptr<Op>> statistics() {
   return make_family<RealVar, RealStd, Var, VarUnbiased, VarDim, Std, StdUnbiased, StdDim, VarMean, StdMean, LogSumExp,
-                     NanMean, CountNonzero, Diff, TrapezoidX, TrapezoidDx, CumulativeTrapezoidX,
-                     CumulativeTrapezoidDx, Cov, Corrcoef>();
+                     NanMean, CountNonzero, Diff, TrapezoidX, TrapezoidDx, CumulativeTrapezoidX, CumulativeTrapezoidDx,
+                     Cov, Corrcoef>();
 }
 
 }  // namespace ember

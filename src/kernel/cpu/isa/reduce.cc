@@ -133,7 +133,9 @@ EMBER_INLINE int64_t first_place(const T* x, int64_t n, T value) {
   return n;
 }
 template <class T>
-int64_t find(const T* x, int64_t n, T value) { return first_place(x, n, value); }
+int64_t find(const T* x, int64_t n, T value) {
+  return first_place(x, n, value);
+}
 
 template <class R, class T>
 EMBER_INLINE void extreme_rows(const T* x, int64_t n, int64_t stride, int64_t rows, T* values, int64_t* at) {
@@ -165,7 +167,9 @@ void better(const T* x, int64_t n, int64_t row, bool largest, T* best, int64_t* 
 }
 
 template <class T>
-constexpr SearchTable<T> search_table() { return {find<T>, rows_extreme<T>, better<T>}; }
+constexpr SearchTable<T> search_table() {
+  return {find<T>, rows_extreme<T>, better<T>};
+}
 
 // ---- mean and squared deviations -----------------------------------------------------------------------------------
 
@@ -190,7 +194,9 @@ void squares(T* acc, const T* x, const T* mean, int64_t n) {
   }
 }
 template <class T>
-constexpr MomentTable<T> moment_table() { return {moments<T>, squares<T>}; }
+constexpr MomentTable<T> moment_table() {
+  return {moments<T>, squares<T>};
+}
 
 // ---- running sums --------------------------------------------------------------------------------------------------
 // Eight elements at a time: their prefixes in three rounds, then the carry; so the carry's chain of additions is an
@@ -272,7 +278,9 @@ void scan_columns(const T* x, T* y, int64_t rows, int64_t stride_x, int64_t stri
   else scan_rows<false>(x, y, rows, stride_x, stride_y, width, carry);
 }
 template <class T, class A>
-constexpr ScanTable<T, A> scan_table() { return {scan_run<T, A>, scan_columns<T, A>}; }
+constexpr ScanTable<T, A> scan_table() {
+  return {scan_run<T, A>, scan_columns<T, A>};
+}
 
 // Rules in the order of enum Reduction.
 template <class T>
