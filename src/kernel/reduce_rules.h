@@ -52,6 +52,9 @@ struct SquareSumRule : SumRule {
 struct PowSumRule : SumRule {
   static auto map(auto x, auto p) { return pow(abs(x), p); }
 };
+struct ExpSumRule : SumRule {  // of differences from p
+  static auto map(auto x, auto p) { return exp(x - p); }
+};
 struct AbsMaxRule : MaxRule {
   template <class T>
   static constexpr T identity = 0;

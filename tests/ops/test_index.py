@@ -109,7 +109,9 @@ def test_pick_gradients(name):
     check_gradient(f, (4, 4, 5))
 
 
-@pytest.mark.parametrize("name", [n for n in PLACE if n not in ("scatter add", "scatter multiply", "scatter value", "index_fill")])
+@pytest.mark.parametrize(
+    "name", [n for n in PLACE if n not in ("scatter add", "scatter multiply", "scatter value", "index_fill")]
+)
 def test_place_gradients(name):
     check_gradient(PLACE[name], (4, 4, 5), (4, 4, 5))
 

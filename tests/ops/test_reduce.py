@@ -1,5 +1,5 @@
-# Reductions and scans against PyTorch: every form, dtypes, layouts, nan, empty, gradients; and the property that bits do
-# not depend on layout, batch or threads.
+# Reductions and scans against PyTorch: every form, dtypes, layouts, nan, empty, gradients; and the property that bits
+# do not depend on layout, batch or threads.
 """Reductions."""
 
 import ember
@@ -96,7 +96,9 @@ def test_cases(name, layout):
     check(f, strides=False)
 
 
-SMALL = [n for n in CASES if n not in ("sum dtype", "out") and "logcum" not in n and "trapez" not in n and "norm 0" != n]
+SMALL = [
+    n for n in CASES if n not in ("sum dtype", "out") and "logcum" not in n and "trapez" not in n and "norm 0" != n
+]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
@@ -105,7 +107,9 @@ def test_floats(name, dtype):
     check(lambda m: CASES[name](m, (data(m, 3, 4, 5) / 4).to(getattr(m, dtype))), strides=False)
 
 
-INTEGERS = "sum|sum dim|sum none|prod dim|amax|amin|aminmax dim|max|max dim|argmax|argmin|all|any|cumsum|cumprod|cummax|diff"
+INTEGERS = (
+    "sum|sum dim|sum none|prod dim|amax|amin|aminmax dim|max|max dim|argmax|argmin|all|any|cumsum|cumprod|cummax|diff"
+)
 
 
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int16", "int32", "int64"])
@@ -121,7 +125,9 @@ def test_integers(name, dtype):
     check(f, strides=False)
 
 
-@pytest.mark.parametrize("name", ["sum", "sum dim", "mean", "mean dim", "prod", "prod dim", "var", "std dim", "norm", "cumsum", "cumprod"])
+@pytest.mark.parametrize(
+    "name", ["sum", "sum dim", "mean", "mean dim", "prod", "prod dim", "var", "std dim", "norm", "cumsum", "cumprod"]
+)
 def test_complex(name):
     check(lambda m: CASES[name](m, m.complex(data(m, 3, 4, 5), data(m, 3, 4, 5, seed=9))), strides=False)
 

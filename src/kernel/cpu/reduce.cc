@@ -111,7 +111,9 @@ void spread(T* to, int64_t stride, const T* from, int64_t n) {
 template <class T>
 class Reducer {
  public:
-  Reducer(const Walk<T>& walk, Reduction r, double p) : w_(walk), k_(table<T>(r)), p_(static_cast<T>(p)) {
+  // `each`: a parameter for every output instead of one for all.
+  Reducer(const Walk<T>& walk, Reduction r, double p, const T* each = nullptr)
+      : w_(walk), k_(table<T>(r)), p_(static_cast<T>(p)), each_(each) {
     chunks_ = cut(w_.n, kChunk);
   }
   void run(T* out) {
@@ -130,9 +132,9 @@ class Reducer {
       Cursor c(w_.kept, begin);
       const bool direct = !w_.convert && (w_.n == 1 || (w_.reduced.sizes.size() == 1 && w_.reduced.strides[0] == 1));
       for (int64_t i = begin; i < end;) {
-        const int64_t len = direct ? std::min(c.left(), end - i) : 1;
+        const int64_t len = direct && !each_ ? std::min(c.left(), end - i) : 1;
         const T* x = w_.sequence(c.offset, 0, w_.n, raw.as<char>(), buffer.as<T>());
-        k_.rows(x, w_.n, c.stride(), len, p_, out + i);  // `kept` is in the order of the result
+        k_.rows(x, w_.n, c.stride(), len, each_ ? each_[i] : p_, out + i);  // `kept` is in the order of the result
         c.advance(len), i += len;
       }
     });
@@ -151,7 +153,7 @@ class Reducer {
         }
         const int64_t at = i % chunks_ * kChunk, n = std::min(kChunk, w_.n - at);
         const int64_t base = Cursor(w_.kept, i / chunks_).offset;
-        k_.lanes(w_.sequence(base, at, n, raw.as<char>(), buffer.as<T>()), n, p_, lanes);
+        k_.lanes(w_.sequence(base, at, n, raw.as<char>(), buffer.as<T>()), n, each_ ? each_[i / chunks_] : p_, lanes);
         if (std::is_same_v<T, uint8_t> && w_.outputs == 1) {
           if (std::any_of(lanes, lanes + kLanes, [&](T v) { return v == T(k_.identity == T(0)); })) done = true;
         }
@@ -181,7 +183,7 @@ class Reducer {
             w_.tile(i / chunks_, [&](int64_t base, int64_t place, int64_t width) {
               Counter<T> blocks(k_, lanes * width, kReduceBlocks);
               const int64_t at = i % chunks_ * kChunk, n = std::min(kChunk, w_.n - at);
-              chunk(base, at, n, width, lanes, blocks, raw.as<char>(), buffer.as<T>());
+              chunk(base, place, at, n, width, lanes, blocks, raw.as<char>(), buffer.as<T>());
               T* joined = blocks.finish();
               if (chunks_ > 1)
                 return void(
@@ -206,9 +208,9 @@ class Reducer {
   }
 
   // The blocks of one chunk of rows.
-  void chunk(int64_t base, int64_t at, int64_t n, int64_t width, int64_t lanes, Counter<T>& blocks, char* raw,
-             T* buffer) const {
-    const bool flat = w_.flat();
+  void chunk(int64_t base, int64_t place, int64_t at, int64_t n, int64_t width, int64_t lanes, Counter<T>& blocks,
+             char* raw, T* buffer) const {
+    const bool flat = w_.flat() && !each_;
     Cursor c(w_.reduced, at);
     for (int64_t done = 0; done < n;) {
       T* acc = blocks.fresh();
@@ -220,7 +222,8 @@ class Reducer {
           k_.accumulate(acc, w_.row(base + (at + done) * width, rows * width, raw, buffer), rows * width, p_);
         } else {
           for (int64_t r = 0; r < rows; ++r, c.advance(1))
-            k_.accumulate(acc + r * width, w_.row(base + c.offset, width, raw, buffer), width, p_);
+            k_.accumulate(acc + r * width, shifted(w_.row(base + c.offset, width, raw, buffer), place, width, buffer),
+                          width, p_);
         }
         done += rows;
       }
@@ -228,9 +231,17 @@ class Reducer {
     }
   }
 
+  // A column's own parameter is taken off its elements first, which is all that kExpSum does with it.
+  const T* shifted(const T* row, int64_t place, int64_t width, T* buffer) const {
+    if (!each_) return row;
+    for (int64_t j = 0; j < width; ++j) buffer[j] = row[j] - each_[place + j * w_.axis_out];
+    return buffer;
+  }
+
   const Walk<T>& w_;
   const ReduceTable<T>& k_;
   T p_;
+  const T* each_;
   int64_t chunks_;
 };
 
@@ -298,7 +309,25 @@ void reduce_as(const Tensor& y, const Tensor& x, DimMask mask, Reduction r, DTyp
   });
 }
 
+template <class T>
+void log_sum_exp_as(const Tensor& y, const Tensor& x, DimMask mask) {
+  const Walk<T> walk(x, mask, dtype_of<T>);
+  const Scratch memory(static_cast<size_t>(walk.outputs) * sizeof(T));
+  T* top = memory.as<T>();
+  Reducer<T>(walk, Reduction::kMax, 0).run(top);
+  for (int64_t i = 0; i < walk.outputs; ++i) top[i] = std::isinf(top[i]) ? 0 : top[i];
+  with_result<T>(y, dtype_of<T>, [&](T* out) {
+    Reducer<T>(walk, Reduction::kExpSum, 0, top).run(out);
+    for (int64_t i = 0; i < walk.outputs; ++i) out[i] = std::log(out[i]) + top[i];
+  });
+}
+
 }  // namespace
+
+void log_sum_exp(const Tensor& y, const Tensor& x, DimMask mask) {
+  if (x.dtype() == DType::kFloat64) log_sum_exp_as<double>(y, x, mask);
+  else log_sum_exp_as<float>(y, x, mask);
+}
 
 void reduce(const Tensor& y, const Tensor& x, DimMask mask, Reduction r, DType compute, Finish finish, double p) {
   switch (compute) {

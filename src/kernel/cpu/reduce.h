@@ -16,6 +16,8 @@ enum class Finish : uint8_t { kNone, kMean, kSqrt, kRoot };  // what is done to 
 // y = finish(reduction of x), computed in f32, f64, i64 or u64 (or complex, for kSum and kProd).
 void reduce(const Tensor& y, const Tensor& x, DimMask mask, Reduction r, DType compute, Finish finish = Finish::kNone,
             double p = 0);
+// log of the sum of exp(x), without overflow. Any floating dtype.
+void log_sum_exp(const Tensor& y, const Tensor& x, DimMask mask);
 // Is any (all) of the elements true?
 void any_all(const Tensor& y, const Tensor& x, DimMask mask, bool all);
 // Variance (or its root) and mean, each where it is defined. Any floating dtype.

@@ -10,8 +10,20 @@
 
 namespace ember::cpu {
 
-enum class Reduction : uint8_t { kSum, kNanSum, kProd, kMax, kMin, kAbsSum, kSquareSum, kPowSum, kAbsMax, kAbsMin };
-inline constexpr int kNumReductions = 10;
+enum class Reduction : uint8_t {
+  kSum,
+  kNanSum,
+  kProd,
+  kMax,
+  kMin,
+  kAbsSum,
+  kSquareSum,
+  kPowSum,
+  kAbsMax,
+  kAbsMin,
+  kExpSum
+};
+inline constexpr int kNumReductions = 11;
 
 template <class T>
 inline constexpr int kReduceLanes = sizeof(T) == 1 ? 64 : 16;

@@ -132,18 +132,34 @@ struct StdMean {
 
 // ---- made of reductions --------------------------------------------------------------------------------------------
 
+struct RealLogSumExp {
+  static constexpr auto schema = "_logsumexp(Tensor self, int[1] dim, bool keepdim) -> Tensor";
+  static constexpr auto doc = "logsumexp of real numbers.";
+  static constexpr auto kind = Kind::kReduce;
+  static constexpr auto forms = form::kFunction;
+  static constexpr Saves saves{.inputs = 1, .outputs = 1};
+  static Meta infer(const Tensor& x, DimsView dim, bool keepdim) {
+    return reduced_meta(x, dims_mask(x, dim), keepdim, x.dtype());
+  }
+  static void cpu(Out y, const Tensor& x, DimsView dim, bool) { cpu::log_sum_exp(y, x, dims_mask(x, dim)); }
+  static void vjp(Grads& d, const Tensor& x, DimsView dim, bool keepdim) {
+    const DimMask mask = dims_mask(x, dim);
+    const Tensor y = keep_dims(d.y(), x, mask, keepdim);
+    d.set(0, keep_dims(d.g(), x, mask, keepdim) * exp(x - y));
+  }
+};
 struct LogSumExp {
   static constexpr auto schema = "logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor";
   static constexpr auto doc = "log(sum(exp(x))) over `dim`, without overflow.";
   static constexpr auto kind = Kind::kComposite;
   static Tensor call(const Tensor& self, DimsView dim, bool keepdim) {
     const Tensor x = category(self.dtype()) < 2 ? to_dtype(self, default_dtype()) : self;
-    const DimMask mask = dims_mask(x, dim);
-    if (x.numel() == 0) return log(sum(exp(x), dim, keepdim));
-    const Tensor most = amax((is_complex(x.dtype()) ? real(x) : x).detach(), dim, true);
-    const Tensor top = masked_fill(most, isinf(most), 0);
-    const Tensor y = log(sum(exp(x - top), dim, true)) + top;
-    return keepdim ? y : reshape(y, reduced_sizes(x, mask, false));
+    if (is_complex(x.dtype())) {
+      const Tensor top = amax(real(x).detach(), dim, true), y = log(sum(exp(x - top), dim, true)) + top;
+      return keepdim ? y : reshape(y, reduced_sizes(x, dims_mask(x, dim), false));
+    }
+    static const Op* const op = find_op("_logsumexp");
+    return call_op(op, x, dim, keepdim);
   }
 };
 
@@ -292,9 +308,9 @@ struct Corrcoef {
 }  // namespace
 
 std::vector<std::unique_ptr<Op>> statistics() {
-  return make_family<RealVar, RealStd, Var, VarUnbiased, VarDim, Std, StdUnbiased, StdDim, VarMean, StdMean, LogSumExp,
-                     NanMean, CountNonzero, Diff, TrapezoidX, TrapezoidDx, CumulativeTrapezoidX, CumulativeTrapezoidDx,
-                     Cov, Corrcoef>();
+  return make_family<RealVar, RealStd, Var, VarUnbiased, VarDim, Std, StdUnbiased, StdDim, VarMean, StdMean,
+                     RealLogSumExp, LogSumExp, NanMean, CountNonzero, Diff, TrapezoidX, TrapezoidDx,
+                     CumulativeTrapezoidX, CumulativeTrapezoidDx, Cov, Corrcoef>();
 }
 
 }  // namespace ember
