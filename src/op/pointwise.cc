@@ -214,9 +214,10 @@ void pointwise_run(const Op& op, const Value* args, const Tensor& out) {
   PointwiseTypes t = pointwise_types(op, args);
   Params params(op, args, t.compute);
   TileFunction tile = tiles_of(p).forward[static_cast<int>(t.compute)];
-  DType compute = storage_dtype(t.compute), result = t.result == DType::kBool ? DType::kBool
-                                                     : t.result == t.common   ? compute
-                                                                              : real_of(compute);
+  // What the tile writes; a bool operand that is computed as an integer gives integers, converted at the store.
+  ResultType r = tiles_of(p).result[static_cast<int>(t.compute)];
+  DType compute = storage_dtype(t.compute);
+  DType result = r == ResultType::kBool ? DType::kBool : r == ResultType::kReal ? real_of(compute) : compute;
   // The common case runs on the operands as they are.
   bool direct = out->contiguous && out.dtype() == result;
   const void* in[4];
