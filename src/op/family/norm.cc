@@ -239,8 +239,16 @@ struct NativeGroupNorm {
   static constexpr auto forms = form::kFunction;
   static constexpr Saves saves = {.inputs = 0b11, .outputs = 0b110};
   static std::array<Meta, 3> infer(const Tensor& x, const OptTensor& weight, const OptTensor& bias, int64_t n,
-                                   int64_t c, int64_t, int64_t group, double) {
+                                   int64_t c, int64_t inner, int64_t group, double) {
     check_floating(x, "group_norm", "GroupNormKernelImpl");
+    EMBER_CHECK(group > 0 && c >= 0 && c % group == 0, "group_norm: Expected number of channels in input to be divisible by "
+                "num_groups, but got input of shape ", x.sizes(), " and num_groups=", group);
+    EMBER_CHECK(n >= 0 && inner >= 0 && count(Dims{n, c, inner}) == x.numel(), "group_norm: N=", n, ", C=", c, ", HxW=",
+                inner, " do not fit input of shape ", x.sizes());
+    for (const OptTensor* t : {&weight, &bias}) {
+      EMBER_CHECK(!t->defined() || t->numel() == c, "group_norm: Expected weight and bias to be vectors of size equal to "
+                  "the number of channels in input, ", c, ", but got shape ", t->sizes());
+    }
     Meta stat(Dims{n, group}, stat_type(x.dtype()), x.device());
     return {Meta(x.sizes(), x), stat, stat};
   }
