@@ -17,6 +17,7 @@ __all__ = [
     "broadcast_shapes",
     "broadcast_tensors",
     "cartesian_prod",
+    "chain_matmul",
     "compiled_with_cxx11_abi",
     "einsum",
     "frombuffer",
@@ -40,6 +41,7 @@ __all__ = [
     "set_flush_denormal",
     "set_float32_matmul_precision",
     "set_num_interop_threads",
+    "tensordot",
     "typename",
     "unique",
     "unique_consecutive",
@@ -305,6 +307,41 @@ def einsum(equation, *operands):
     if len(parts) % 2:
         text += "->" + word(parts[-1])
     return _C.ops.einsum(text, tensors)
+
+
+def tensordot(a, b, dims=2, out=None):
+    """Sums of products over the last `dims` of a and the first of b, or over the two lists of dims that it gives.
+
+    >>> ember.tensordot(ember.ones(2, 3), ember.ones(3, 2), dims=1)
+    tensor([[3., 3.],
+            [3., 3.]])
+    """
+    if isinstance(dims, Tensor):
+        dims = dims.tolist()
+    if isinstance(dims, (tuple, list)):
+        pairs = dims if isinstance(dims[0], (tuple, list)) else ([dims[0]], [dims[1]])
+        dims_a, dims_b = (list(side) for side in pairs)
+    elif dims < 0:
+        raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+    elif dims > min(a.dim(), b.dim()):
+        raise RuntimeError(
+            f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}, ndim_a={a.dim()}, ndim_b={b.dim()}"
+        )
+    else:
+        dims_a, dims_b = list(range(-dims, 0)), list(range(dims))
+    if out is None:
+        return _C.ops.tensordot(a, b, dims_a, dims_b)
+    return _C.ops.tensordot(a, b, dims_a, dims_b, out=out)
+
+
+def chain_matmul(*matrices, out=None):
+    """The product of several matrices, in the order that takes the least work.
+
+    >>> ember.chain_matmul(ember.ones(2, 3), ember.ones(3, 1), ember.ones(1, 2)).shape
+    torch.Size([2, 2])
+    """
+    product = _C.ops.chain_matmul(list(_variadic(matrices)))
+    return product if out is None else out.copy_(product)
 
 
 # ---- settings that programs make and that change nothing here: results are the same bits at any thread count ----

@@ -42,7 +42,10 @@ using Family = std::vector<std::unique_ptr<Op>>;
   M(loss_ops) \
   M(loss_elementwise_ops) \
   M(composite_math_ops) \
-  M(distance_ops)
+  M(distance_ops) \
+  M(contract_ops) \
+  M(grid_ops) \
+  M(ctc_ops)
 #define EMBER_DECLARE(family) Family family();
 EMBER_FAMILIES(EMBER_DECLARE)
 #undef EMBER_DECLARE

@@ -1,5 +1,6 @@
 // Scaled dot-product attention. The fused op runs in blocks and never holds the matrix of weights (Dao et al., 2022);
-// its result lies as [batch, query, head, dim], so that joining the heads afterwards is free. What the kernel does not
+// its result lies as the query does, so that joining heads that were split from
+// one projection is free. What the kernel does not
 // take (dropout, other ranks, a mask that wants a gradient) is composed of ordinary ops, and so is a backward pass that
 // must carry a graph of its own.
 #include "kernel/cpu/attention.h"
@@ -45,6 +46,14 @@ cpu::AttentionOperand operand(const Tensor& x) { return {x->strides[0], x->strid
 // Rows of the kernel's operands are contiguous.
 Tensor rows(const Tensor& x) { return x->strides[3] == 1 || x->sizes[3] <= 1 ? x : dense(x); }
 
+// Its dims ordered in memory as x's are, where x's rows are contiguous.
+Meta as_it_lies(DimsView sizes, const Tensor& x) {
+  Meta m(sizes, x);
+  Dims strides = dense_strides_like(sizes, x.strides());
+  if (x->strides[3] == 1 && strides[3] == 1) m.strides = strides;
+  return m;
+}
+
 struct Problem {
   Tensor q, k, v, mask;
   cpu::Attention a;
@@ -75,10 +84,10 @@ struct FusedAttention {
   static constexpr Saves saves = {.inputs = 0b1111, .outputs = 0b11};
   static std::array<Meta, 2> infer(const Tensor& q, const Tensor& k, const Tensor& v, const OptTensor&, bool, double) {
     check_floating(q, "scaled_dot_product_attention", "flash_attention");
-    int64_t b = q->sizes[0], h = q->sizes[1], l = q->sizes[2], e = v->sizes[3];
-    Meta out(Dims{b, h, l, e}, Dims{l * h * e, e, h * e, 1}, q.dtype(), q.device());
+    Dims sizes = q.sizes(), rows = q.sizes();
+    sizes[3] = v->sizes[3], rows.pop_back();
     DType stat = q.dtype() == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32;
-    return {out, Meta(Dims{b, h, l}, stat, q.device())};
+    return {as_it_lies(sizes, q), Meta(rows, stat, q.device())};
   }
   static void cpu(Out y, Out lse, const Tensor& q, const Tensor& k, const Tensor& v, const OptTensor& mask,
                   bool is_causal, double scale) {
@@ -120,7 +129,7 @@ struct FusedAttentionBackward {
   static constexpr auto forms = form::kFunction;
   static std::array<Meta, 3> infer(const Tensor&, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor&,
                                    const Tensor&, const OptTensor&, bool, double) {
-    return {like(q), like(k), like(v)};
+    return {as_it_lies(q.sizes(), q), as_it_lies(k.sizes(), k), as_it_lies(v.sizes(), v)};
   }
   static void cpu(Out dq, Out dk, Out dv, const Tensor& grad, const Tensor& q, const Tensor& k, const Tensor& v,
                   const Tensor& out, const Tensor& lse, const OptTensor& mask, bool is_causal, double scale) {
@@ -133,12 +142,6 @@ struct FusedAttentionBackward {
 
  private:
   static Tensor dense_if_other(const Tensor& x, DType d) { return x.dtype() == d ? x : dense(x, d); }
-  static Meta like(const Tensor& x) {  // as x lies, where its rows are contiguous
-    Meta m(x.sizes(), x);
-    if (x->strides[3] == 1) m.strides = dense_strides_like(x.sizes(), x.strides());
-    if (m.strides && (*m.strides)[3] != 1) m.strides.reset();
-    return m;
-  }
 };
 
 struct ScaledDotProductAttention {

@@ -65,8 +65,8 @@ struct BinaryCrossEntropy : Loss {
   static constexpr auto doc = "-(t log x + (1 - t) log(1 - x)) of probabilities x; logarithms are at least -100";
   static Tensor call(const Tensor& x, const Tensor& t, const OptTensor& weight, int64_t reduction) {
     if (!x.is_meta() && x.numel()) {
-      Scalar low = amin(x).item(), high = amax(x).item();
-      EMBER_CHECK(!(low.to<double>() < 0) && !(high.to<double>() > 1),
+      Without off(key::kGrad);
+      EMBER_CHECK(amin(x).item<double>() >= 0 && amax(x).item<double>() <= 1,
                   "binary_cross_entropy: all elements of input should be between 0 and 1");
     }
     Tensor loss = bce(x, t);

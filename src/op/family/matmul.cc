@@ -100,10 +100,19 @@ void batched_product(const Tensor& c, const Tensor& a, const Tensor& b, const Sc
   Batch(c, a, b).run(c.dtype(), g);
 }
 
+// x itself, or a copy where the product would overwrite it while it is read.
+Tensor apart(const Tensor& x, const Tensor& y) {
+  if (x->storage != y->storage) return x;
+  Tensor copy = empty_raw(x.sizes(), x.dtype(), x.device());
+  cpu::copy(copy, x);
+  return copy;
+}
+
 // y = beta * self + alpha * a b, where self broadcasts and may be y.
-void add_product(const Tensor& y, const Tensor& self, const Tensor& a, const Tensor& b, const Scalar& beta,
+void add_product(const Tensor& y, const Tensor& self, const Tensor& mat1, const Tensor& mat2, const Scalar& beta,
                  const Scalar& alpha) {
   if (y.numel() == 0) return;
+  Tensor a = apart(mat1, y), b = apart(mat2, y);
   bool keeps = !(beta == Scalar(0));  // with beta 0 not even nan comes through
   bool column = y.dim() == 2 && self.dim() == 1 && self.size(0) == y.size(1) && self.stride(0) == 1;
   if (column && beta == Scalar(1)) {

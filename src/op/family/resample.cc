@@ -1,234 +1,253 @@
-// Resampling images: what nn.functional.interpolate does. One dim after the other, each a sum of picked slices times
-// weights, so gradients of every order follow from index_select and mul; with antialiasing, where a pixel reads many
-// neighbours, a product with the matrix of weights. Also bilinear, the layer of two inputs.
-// Positions are computed in the precision that PyTorch takes (float for float32 images), since they are rounded.
-#include <algorithm>
+// Resampling of images: nearest, linear and cubic interpolation in 1 to 3 dims, with and without antialiasing. Each is
+// separable and linear, so one pair of ops carries all: along every dim an output element is a short weighted sum of
+// input elements (a table of where and how much), and the gradient walks the same tables the other way.
 #include <cmath>
 
-#include "op/make.h"
-#include "op/ops.h"
+#include "base/parallel.h"
+#include "op/family/dense.h"
 
 namespace ember {
 namespace {
 
-enum class Way { kNearest, kNearestExact, kLinear, kCubic };
+enum Mode : int64_t { kNearest, kNearestExact, kLinear, kCubic, kLinearSmooth, kCubicSmooth };  // Smooth: antialiased
 
-// One dim: how far apart the outputs lie in the input, and the sizes.
-template <class T>
-struct Axis {
-  int64_t in, out;
-  bool align;
-  T step;
-  Axis(int64_t in, int64_t out, bool align, double factor) : in(in), out(out), align(align) {
-    if (align) step = out > 1 ? static_cast<T>(in - 1) / static_cast<T>(out - 1) : T(0);
-    else step = factor > 0 ? static_cast<T>(1.0 / factor) : static_cast<T>(in) / static_cast<T>(out);
-  }
-  T source(int64_t i) const { return align ? step * i : step * (static_cast<T>(i) + T(0.5)) - T(0.5); }
+// For output j: weight[j * taps + k] of input index[j * taps + k].
+struct Taps {
+  int64_t taps = 1;
+  std::vector<int64_t> index;
+  std::vector<double> weight;
 };
 
-template <class T>
-T cubic_near(T x, T a) {  // |x| <= 1
-  return ((a + 2) * x - (a + 3)) * x * x + 1;
-}
-template <class T>
-T cubic_far(T x, T a) {  // 1 < |x| < 2
-  return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a;
+double cubic(double x, double a) {  // Keys' kernel (Keys, 1981)
+  x = std::abs(x);
+  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+  return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
 }
 
-// The k-th slice that each output reads, and its weight.
-struct Tap {
-  Tensor index, weight;
+// T: the type that positions are computed in, the tensor's own.
+template <class T>
+Taps make_taps(Mode mode, int64_t in, int64_t out, bool align_corners, double factor) {
+  Taps t;
+  T scale = align_corners ? (out > 1 ? static_cast<T>(in - 1) / static_cast<T>(out - 1) : 0)
+            : factor > 0  ? static_cast<T>(1 / factor)
+                          : static_cast<T>(in) / static_cast<T>(out);
+  auto put = [&](int64_t i, double w) {
+    t.index.push_back(std::clamp<int64_t>(i, 0, in - 1)), t.weight.push_back(w);
+  };
+  if (mode == kLinearSmooth || mode == kCubicSmooth) {
+    double reach = mode == kLinearSmooth ? 1 : 2, wide = std::max<double>(scale, 1), support = reach * wide;
+    t.taps = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
+    for (int64_t j = 0; j < out; ++j) {
+      T center = scale * (static_cast<T>(j) + static_cast<T>(0.5));
+      int64_t first = std::max<int64_t>(static_cast<int64_t>(center - support + 0.5), 0);
+      int64_t n = std::min(static_cast<int64_t>(center + support + 0.5), in) - first;
+      std::vector<double> w(static_cast<size_t>(t.taps));
+      double total = 0;
+      for (int64_t k = 0; k < std::min(n, t.taps); ++k) {
+        double x = (static_cast<double>(k + first) - center + 0.5) / wide;
+        w[k] = mode == kLinearSmooth ? std::max(0.0, 1 - std::abs(x)) : cubic(x, -0.5);
+        total += w[k];
+      }
+      for (int64_t k = 0; k < t.taps; ++k) put(first + k, total != 0 ? w[k] / total : 0);
+    }
+    return t;
+  }
+  for (int64_t j = 0; j < out; ++j) {
+    T center = align_corners ? scale * static_cast<T>(j) : scale * (static_cast<T>(j) + static_cast<T>(0.5)) - static_cast<T>(0.5);
+    switch (mode) {
+      case kNearest:  // float for every dtype
+      case kNearestExact: {
+        float at = (static_cast<float>(j) + (mode == kNearest ? 0.f : 0.5f)) * static_cast<float>(scale);
+        put(static_cast<int64_t>(std::floor(at)), 1);
+        break;
+      }
+      case kLinear: {
+        t.taps = 2;
+        T x = in == out && factor <= 0 ? static_cast<T>(j) : std::max<T>(center, 0);
+        int64_t i = std::min(static_cast<int64_t>(x), in - 1);
+        T w = std::clamp<T>(x - static_cast<T>(i), 0, 1);
+        put(i, 1 - w), put(i + 1, w);
+        break;
+      }
+      default: {
+        t.taps = 4;
+        int64_t i = static_cast<int64_t>(std::floor(center));
+        double w = std::clamp<double>(center - static_cast<T>(i), 0, 1);
+        for (int64_t k = -1; k <= 2; ++k) put(i + k, cubic(static_cast<double>(k) - w, -0.75));
+      }
+    }
+  }
+  return t;
+}
+
+// One dim: x [outer, in, inner] -> y [outer, out, inner], or back from dy to dx.
+template <class T>
+void resample_dim(const Taps& t, const T* x, T* y, int64_t outer, int64_t in, int64_t out, int64_t inner, bool back) {
+  int64_t from = back ? out : in, to = back ? in : out;
+  parallel_for(0, outer, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, out * inner)), [&](int64_t b, int64_t e) {
+    for (int64_t o = b; o < e; ++o) {
+      const T* source = x + o * from * inner;
+      T* target = y + o * to * inner;
+      std::fill(target, target + to * inner, T(0));
+      for (int64_t j = 0; j < out; ++j) {
+        for (int64_t k = 0; k < t.taps; ++k) {
+          const T w = static_cast<T>(t.weight[j * t.taps + k]);
+          const int64_t i = t.index[j * t.taps + k];
+          if (w == 0) continue;
+          const T* s = source + (back ? j : i) * inner;
+          T* d = target + (back ? i : j) * inner;
+          for (int64_t c = 0; c < inner; ++c) d[c] += w * s[c];
+        }
+      }
+    }
+  });
+}
+
+// All spatial dims in turn; `back` runs the same tables from the output's sizes to the input's.
+template <class T>
+void resample(const Tensor& from, const Tensor& to, Mode mode, bool align_corners,
+              std::optional<Span<double>> factors, bool back) {
+  Dims sizes = from.sizes();
+  DType compute = dtype_of<T>;
+  Tensor now = dense(from, compute);
+  int64_t n = from.dim() - 2;
+  for (int64_t d = n - 1; d >= 0; --d) {
+    size_t at = static_cast<size_t>(d) + 2;
+    int64_t in = (back ? to : from).sizes()[at], out = (back ? from : to).sizes()[at];
+    Taps taps = make_taps<T>(mode, in, out, align_corners, factors ? (*factors)[static_cast<size_t>(d)] : 0);
+    int64_t outer = count(DimsView(sizes.data(), at)), inner = count(DimsView(sizes.data() + at + 1, sizes.size() - at - 1));
+    sizes[at] = to.sizes()[at];
+    Tensor next = empty_raw(sizes, compute);
+    resample_dim<T>(taps, now.data<T>(), next.data<T>(), outer, in, out, inner, back);
+    now = next;
+  }
+  if (!is_floating(to.dtype())) {  // images of bytes round
+    T* p = now.data<T>();
+    for (int64_t i = 0; i < now.numel(); ++i) p[i] = std::clamp<T>(std::nearbyint(p[i]), 0, 255);
+  }
+  cpu::copy(to, now);
+}
+void run(const Tensor& from, const Tensor& to, int64_t mode, bool align_corners, std::optional<Span<double>> factors,
+         bool back) {
+  if (to.numel() == 0) return;
+  if (to.dtype() == DType::kFloat64) resample<double>(from, to, static_cast<Mode>(mode), align_corners, factors, back);
+  else resample<float>(from, to, static_cast<Mode>(mode), align_corners, factors, back);
+}
+
+Meta image_meta(DimsView sizes, const Tensor& like) {
+  Meta m(sizes, like);
+  bool four = like.dim() == 4;
+  MemoryFormat f = four ? MemoryFormat::kChannelsLast : MemoryFormat::kChannelsLast3d;
+  if ((four || like.dim() == 5) && !like.is_contiguous() && like.is_contiguous(f)) m.strides = strides_of(f, sizes);
+  return m;
+}
+
+struct Resample {
+  static constexpr auto schema =
+      "_resample(Tensor self, SymInt[] output_size, int mode, bool align_corners, float[]? scale_factors=None) -> Tensor";
+  static constexpr auto doc = "Interpolation of [N, C, ...] to other spatial sizes";
+  static constexpr auto kind = Kind::kOpaque;
+  static constexpr auto forms = form::kFunction;
+  static Meta infer(const Tensor& x, DimsView size, int64_t, bool, std::optional<Span<double>>) {
+    EMBER_CHECK_NOT_IMPLEMENTED(is_floating(x.dtype()) || x.dtype() == DType::kUInt8,
+                                "interpolate: \"upsample\" not implemented for '", type_word(x.dtype()), "'");
+    Dims sizes = x.sizes();
+    std::copy(size.begin(), size.end(), sizes.begin() + 2);
+    return image_meta(sizes, x);
+  }
+  static void cpu(Out y, const Tensor& x, DimsView, int64_t mode, bool align, std::optional<Span<double>> factors) {
+    run(x, y, mode, align, factors, false);
+  }
+  static void vjp(Grads& d, const Tensor& x, DimsView, int64_t mode, bool align, std::optional<Span<double>> factors) {
+    d.set(0, resample_backward(d.g(), DimsView(x->sizes.data() + 2, x->sizes.size() - 2), mode, align, factors));
+  }
 };
 
-template <class T>
-std::vector<Tap> taps(Way way, const Axis<T>& axis, DType dtype) {
-  size_t count = way == Way::kLinear ? 2 : way == Way::kCubic ? 4 : 1;
-  std::vector<Tap> out(count);
-  for (Tap& tap : out) { tap = {empty_raw(Dims{axis.out}, DType::kInt64), empty_raw(Dims{axis.out}, dtype)}; }
-  auto set = [&](size_t k, int64_t i, int64_t from, T weight) {
-    out[k].index.data<int64_t>()[i] = std::clamp<int64_t>(from, 0, axis.in - 1);
-    out[k].weight.data<T>()[i] = weight;
-  };
-  for (int64_t i = 0; i < axis.out; ++i) {
-    if (way == Way::kNearest || way == Way::kNearestExact) {
-      float at = (static_cast<float>(i) + (way == Way::kNearest ? 0.f : 0.5f)) * static_cast<float>(axis.step);
-      bool same = way == Way::kNearest && axis.in == axis.out;
-      set(0, i, same ? i : static_cast<int64_t>(std::floor(at)), 1);
-      continue;
-    }
-    T at = axis.source(i);
-    if (way == Way::kLinear) {
-      at = std::max(at, T(0));
-      int64_t first = std::min(static_cast<int64_t>(at), axis.in - 1);
-      T weight = std::clamp(at - static_cast<T>(first), T(0), T(1));
-      set(0, i, first, 1 - weight);
-      set(1, i, first + 1, weight);
-      continue;
-    }
-    T floor = std::floor(at), t = at - floor, a = T(-0.75);
-    T weights[4] = {cubic_far(t + 1, a), cubic_near(t, a), cubic_near(1 - t, a), cubic_far(2 - t, a)};
-    for (int64_t k = 0; k < 4; ++k) set(k, i, static_cast<int64_t>(floor) - 1 + k, weights[k]);
+struct ResampleBackward {
+  static constexpr auto schema =
+      "_resample_backward(Tensor grad_output, SymInt[] input_size, int mode, bool align_corners, float[]? "
+      "scale_factors) -> Tensor";
+  static constexpr auto doc = "The gradient of interpolation to an input of these spatial sizes";
+  static constexpr auto kind = Kind::kOpaque;
+  static constexpr auto forms = form::kFunction;
+  static Meta infer(const Tensor& g, DimsView size, int64_t, bool, std::optional<Span<double>>) {
+    Dims sizes = g.sizes();
+    std::copy(size.begin(), size.end(), sizes.begin() + 2);
+    return image_meta(sizes, g);
   }
-  return out;
-}
-
-template <class T>
-Tensor along(const Tensor& x, int64_t dim, Way way, const Axis<T>& axis, DType dtype) {
-  std::vector<Tap> all = taps(way, axis, dtype);
-  if (all.size() == 1) return index_select(x, dim, all[0].index);
-  Dims shape(static_cast<size_t>(x.dim()), 1);
-  shape[static_cast<size_t>(dim)] = axis.out;
-  Tensor y;
-  for (const Tap& tap : all) {
-    Tensor part = mul(index_select(x, dim, tap.index), reshape(tap.weight, shape));
-    y = y.defined() ? add(y, part) : part;
+  static void cpu(Out dx, const Tensor& g, DimsView, int64_t mode, bool align, std::optional<Span<double>> factors) {
+    run(g, dx, mode, align, factors, true);
   }
-  return y;
-}
-
-// The matrix [in, out] of an antialiased dim: a triangle or a cubic, stretched by the step where that shrinks the
-// image.
-template <class T>
-Tensor smooth(Way way, const Axis<T>& axis, DType dtype) {
-  T reach = (way == Way::kLinear ? T(1) : T(2)) * std::max(axis.step, T(1)), squeeze = 1 / std::max(axis.step, T(1));
-  auto filter = [&](T x) {
-    x = std::abs(x);
-    if (way == Way::kLinear) return std::max(T(1) - x, T(0));
-    return x < 1 ? cubic_near(x, T(-0.5)) : x < 2 ? cubic_far(x, T(-0.5)) : T(0);
-  };
-  Tensor matrix = empty_raw(Dims{axis.in, axis.out}, dtype);
-  T* weights = matrix.data<T>();
-  std::fill_n(weights, axis.in * axis.out, T(0));
-  for (int64_t i = 0; i < axis.out; ++i) {
-    T centre = axis.step * (static_cast<T>(i) + T(0.5)), total = 0;
-    auto first = std::max<int64_t>(static_cast<int64_t>(centre - reach + T(0.5)), 0);
-    auto last = std::min<int64_t>(static_cast<int64_t>(centre + reach + T(0.5)), axis.in);
-    for (int64_t j = first; j < last; ++j) {
-      T weight = filter((static_cast<T>(j) - centre + T(0.5)) * squeeze);
-      weights[j * axis.out + i] = weight;
-      total += weight;
-    }
-    for (int64_t j = first; j < last; ++j) weights[j * axis.out + i] /= total;
+  static void vjp(Grads& d, const Tensor& g, DimsView, int64_t mode, bool align, std::optional<Span<double>> factors) {
+    d.set(0, ember::resample(d.g(), DimsView(g->sizes.data() + 2, g->sizes.size() - 2), mode, align, factors));
   }
-  return matrix;
-}
+};
 
-Tensor times(const Tensor& x, int64_t dim, const Tensor& matrix) {
-  int64_t last = x.dim() - 1;
-  Dims order;
-  for (int64_t k = 0; k <= last; ++k) order.push_back(k == dim ? last : k == last ? dim : k);
-  return permute(matmul(permute(x, order), matrix), order);
-}
-
-template <class T>
-Tensor resample_as(const Tensor& x, Way way, DimsView sizes, bool align, Span<double> factors, bool antialias,
-                   DType dtype) {
-  Tensor y = x;
-  for (size_t k = sizes.size(); k-- > 0;) {
-    auto dim = static_cast<int64_t>(k) + 2;
-    Axis<T> axis(x.sizes()[k + 2], sizes[k], align, factors.empty() ? 0 : factors[k]);
-    y = antialias ? times(y, dim, smooth(way, axis, dtype)) : along(y, dim, way, axis, dtype);
+Tensor upsampled(const Tensor& x, OptDims size, std::optional<Span<double>> factors, Mode mode, bool align, int64_t n) {
+  EMBER_CHECK(x.dim() == n + 2, "interpolate: expected an input of ", n + 2, " dims [N, C, ...], but got ", x.sizes());
+  EMBER_CHECK(size.has_value() != factors.has_value(), "interpolate: Must specify exactly one of output_size and "
+              "scale_factors");
+  Dims out;
+  for (int64_t i = 0; i < n; ++i) {
+    size_t k = static_cast<size_t>(i);
+    EMBER_CHECK(static_cast<int64_t>(size ? size->size() : factors->size()) == n,
+                "interpolate: expected one size or factor for each of ", n, " spatial dims");
+    double in = static_cast<double>(x->sizes[k + 2]);
+    out.push_back(size ? (*size)[k] : static_cast<int64_t>(std::floor(in * (*factors)[k])));
+    EMBER_CHECK(x->sizes[k + 2] > 0 && out[k] > 0, "interpolate: Input and output sizes should be greater than 0, but "
+                "got input ", x.sizes(), " and output ", out);
   }
-  return y;
+  return resample(x, out, mode, align, factors);
 }
 
-Tensor resample(std::string_view op, const Tensor& x, size_t dims, Way way, OptDims output_size, bool align,
-                Span<double> factors, bool antialias = false) {
-  bool picks = way == Way::kNearest || way == Way::kNearestExact;
-  EMBER_CHECK(x.dim() == static_cast<int64_t>(dims) + 2, op, ": expected a ", static_cast<int64_t>(dims) + 2,
-              "-D input [N, C, ...], got shape ", x.sizes());
-  EMBER_CHECK(output_size.has_value() != !factors.empty(), op, ": give either output_size or scale_factors");
-  EMBER_CHECK(picks || is_floating(x.dtype()), op, ": expected a floating point input, got ", x.dtype());
-  Dims sizes;
-  for (size_t k = 0; k < dims; ++k) {
-    bool given = output_size.has_value();
-    size_t have = given ? output_size->size() : factors.size();
-    EMBER_CHECK(have == dims, op, ": expected ", static_cast<int64_t>(dims), given ? " sizes" : " factors", ", got ",
-                static_cast<int64_t>(have));
-    int64_t in = x.sizes()[k + 2];
-    double scaled = given ? static_cast<double>((*output_size)[k]) : static_cast<double>(in) * factors[k];
-    EMBER_CHECK(in > 0 && scaled >= 1 && scaled < 9e15, op,
-                ": Input and output sizes should be greater than 0, but got input ", in, " and output ", scaled);
-    sizes.push_back(static_cast<int64_t>(scaled));
+template <Mode mode, int n>
+constexpr auto nearest_schema() {
+  if constexpr (mode == kNearest) {
+    return n == 1   ? "upsample_nearest1d(Tensor input, SymInt[]? output_size, float[]? scale_factors=None) -> Tensor"
+           : n == 2 ? "upsample_nearest2d(Tensor input, SymInt[]? output_size, float[]? scale_factors=None) -> Tensor"
+                    : "upsample_nearest3d(Tensor input, SymInt[]? output_size, float[]? scale_factors=None) -> Tensor";
+  } else {
+    return n == 1   ? "_upsample_nearest_exact1d(Tensor input, SymInt[]? output_size, float[]? scale_factors=None) -> Tensor"
+           : n == 2 ? "_upsample_nearest_exact2d(Tensor input, SymInt[]? output_size, float[]? scale_factors=None) -> Tensor"
+                    : "_upsample_nearest_exact3d(Tensor input, SymInt[]? output_size, float[]? scale_factors=None) -> Tensor";
   }
-  bool narrow = is_reduced_float(x.dtype()) && !picks;
-  Tensor wide = narrow ? to_dtype(x, DType::kFloat32) : x;
-  Tensor y = x.dtype() == DType::kFloat64
-                 ? resample_as<double>(wide, way, sizes, align, factors, antialias, DType::kFloat64)
-                 : resample_as<float>(wide, way, sizes, align, factors, antialias, DType::kFloat32);
-  return narrow ? to_dtype(y, x.dtype()) : y;
 }
-
-#define EMBER_PICK(Name, op, dims, way)                                                                               \
-  struct Name {                                                                                                       \
-    static constexpr auto schema = op "(Tensor input, SymInt[]? output_size, float[]? scale_factors=None) -> Tensor"; \
-    static constexpr auto doc = "Each of the last " #dims " dims resampled by picking the nearest value";             \
-    static constexpr auto kind = Kind::kComposite;                                                                    \
-    static constexpr auto forms = form::kFunction;                                                                    \
-    static Tensor call(const Tensor& x, OptDims size, Span<double> factors) {                                         \
-      return resample(op, x, dims, way, size, false, factors);                                                        \
-    }                                                                                                                 \
-  };
-EMBER_PICK(Nearest1d, "upsample_nearest1d", 1, Way::kNearest)
-EMBER_PICK(Nearest2d, "upsample_nearest2d", 2, Way::kNearest)
-EMBER_PICK(Nearest3d, "upsample_nearest3d", 3, Way::kNearest)
-EMBER_PICK(Exact1d, "_upsample_nearest_exact1d", 1, Way::kNearestExact)
-EMBER_PICK(Exact2d, "_upsample_nearest_exact2d", 2, Way::kNearestExact)
-EMBER_PICK(Exact3d, "_upsample_nearest_exact3d", 3, Way::kNearestExact)
-#undef EMBER_PICK
-
-#define EMBER_WEIGH(Name, op, dims, way, antialias)                                                                  \
-  struct Name {                                                                                                      \
-    static constexpr auto schema =                                                                                   \
-        op "(Tensor input, SymInt[]? output_size, bool align_corners=False, float[]? scale_factors=None) -> Tensor"; \
-    static constexpr auto doc = "Each of the last " #dims " dims resampled by a weighted sum of neighbours";         \
-    static constexpr auto kind = Kind::kComposite;                                                                   \
-    static constexpr auto forms = form::kFunction;                                                                   \
-    static Tensor call(const Tensor& x, OptDims size, bool align, Span<double> factors) {                            \
-      return resample(op, x, dims, way, size, align, factors, antialias);                                            \
-    }                                                                                                                \
-  };
-EMBER_WEIGH(Linear1d, "upsample_linear1d", 1, Way::kLinear, false)
-EMBER_WEIGH(Bilinear2d, "upsample_bilinear2d", 2, Way::kLinear, false)
-EMBER_WEIGH(Trilinear3d, "upsample_trilinear3d", 3, Way::kLinear, false)
-EMBER_WEIGH(Bicubic2d, "upsample_bicubic2d", 2, Way::kCubic, false)
-EMBER_WEIGH(SmoothBilinear2d, "_upsample_bilinear2d_aa", 2, Way::kLinear, true)
-EMBER_WEIGH(SmoothBicubic2d, "_upsample_bicubic2d_aa", 2, Way::kCubic, true)
-#undef EMBER_WEIGH
-
-struct Bilinear {
-  static constexpr auto schema = "bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor";
-  static constexpr auto doc = "sum over i, j of x1[i] * weight[k, i, j] * x2[j], + bias[k]: [*, I], [*, J] -> [*, K]";
+template <Mode mode, int n>
+struct Nearest {
+  static constexpr auto schema = nearest_schema<mode, n>();
+  static constexpr auto doc = "The nearest element: by the corner of a pixel, or (exact) by its centre";
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kFunction;
-  static Tensor call(const Tensor& x1, const Tensor& x2, const Tensor& weight, const OptTensor& bias) {
-    EMBER_CHECK(weight.dim() == 3, "bilinear(): weight must be 3-D, got shape ", weight.sizes());
-    int64_t k = weight.sizes()[0], i = weight.sizes()[1], j = weight.sizes()[2];
-    EMBER_CHECK(x1.dim() >= 1 && x1.dim() == x2.dim(), "bilinear(): input dimensions do not match: got ", x1.dim(),
-                " and ", x2.dim());
-    for (int64_t d = 0; d + 1 < x1.dim(); ++d) {
-      EMBER_CHECK(x1.sizes()[d] == x2.sizes()[d], "bilinear(): input batch dimensions do not match at dim ", d,
-                  ": got ", x1.sizes()[d], " and ", x2.sizes()[d]);
-    }
-    EMBER_CHECK(x1.sizes().back() == i, "bilinear(): input1 size does not match weight size: got ", x1.sizes().back(),
-                " but expected ", i);
-    EMBER_CHECK(x2.sizes().back() == j, "bilinear(): input2 size does not match weight size: got ", x2.sizes().back(),
-                " but expected ", j);
-    Dims shape = x1.sizes();
-    shape.back() = k;
-    int64_t rows = x1.numel() / std::max<int64_t>(i, 1);
-    Tensor first = matmul(reshape(x1, Dims{rows, i}), reshape(permute(weight, Dims{1, 0, 2}), Dims{i, k * j}));
-    Tensor y = matmul(reshape(first, Dims{rows, k, j}), reshape(x2, Dims{rows, j, 1}));
-    y = reshape(y, shape);
-    return bias.defined() ? add(y, bias) : y;
+  static Tensor call(const Tensor& x, OptDims size, std::optional<Span<double>> factors) {
+    return upsampled(x, size, factors, mode, false, n);
   }
 };
+
+#define EMBER_SMOOTH(Struct, name, mode, n)                                                                  \
+  struct Struct {                                                                                            \
+    static constexpr auto schema =                                                                           \
+        name "(Tensor input, SymInt[]? output_size, bool align_corners=False, float[]? scale_factors=None) -> Tensor"; \
+    static constexpr auto doc = "Interpolation; align_corners: the corner elements keep their places";       \
+    static constexpr auto kind = Kind::kComposite;                                                           \
+    static constexpr auto forms = form::kFunction;                                                           \
+    static Tensor call(const Tensor& x, OptDims size, bool align, std::optional<Span<double>> factors) {     \
+      return upsampled(x, size, factors, mode, align, n);                                                    \
+    }                                                                                                        \
+  };
+EMBER_SMOOTH(Linear1d, "upsample_linear1d", kLinear, 1)
+EMBER_SMOOTH(Bilinear2d, "upsample_bilinear2d", kLinear, 2)
+EMBER_SMOOTH(Trilinear3d, "upsample_trilinear3d", kLinear, 3)
+EMBER_SMOOTH(Bicubic2d, "upsample_bicubic2d", kCubic, 2)
+EMBER_SMOOTH(Bilinear2dSmooth, "_upsample_bilinear2d_aa", kLinearSmooth, 2)
+EMBER_SMOOTH(Bicubic2dSmooth, "_upsample_bicubic2d_aa", kCubicSmooth, 2)
+#undef EMBER_SMOOTH
 
 }  // namespace
 
 std::vector<std::unique_ptr<Op>> resample_ops() {
-  return make_family<Nearest1d, Nearest2d, Nearest3d, Exact1d, Exact2d, Exact3d, Linear1d, Bilinear2d, Trilinear3d,
-                     Bicubic2d, SmoothBilinear2d, SmoothBicubic2d, Bilinear>();
+  return make_family<Resample, ResampleBackward, Nearest<kNearest, 1>, Nearest<kNearest, 2>, Nearest<kNearest, 3>,
+                     Nearest<kNearestExact, 1>, Nearest<kNearestExact, 2>, Nearest<kNearestExact, 3>, Linear1d,
+                     Bilinear2d, Trilinear3d, Bicubic2d, Bilinear2dSmooth, Bicubic2dSmooth>();
 }
 
 }  // namespace ember
