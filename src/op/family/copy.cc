@@ -266,6 +266,8 @@ struct SetSource {
   static Tensor call(const Tensor& self, const Tensor& source) {
     EMBER_CHECK(self.dtype() == source.dtype(), "set_: Could not set tensor of type ", source.dtype(),
                 " to a tensor of type ", self.dtype());
+    EMBER_CHECK(self.device() == source.device(), "set_: Could not set tensor on ", source.device(), " to a tensor on ",
+                self.device());
     self->storage = source->storage;
     self->offset = source->offset;
     self->set_sizes(source.sizes(), source.strides());

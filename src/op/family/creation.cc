@@ -437,11 +437,18 @@ struct TriangleIndices : LikeOp {
   static Meta measure(int64_t row, int64_t col, int64_t offset, bool upper, OptDType dtype, OptDevice device) {
     EMBER_CHECK(row >= 0, "row must be non-negative, got", row);
     EMBER_CHECK(col >= 0, "col must be non-negative, got", col);
-    int64_t n = 0;
-    for (int64_t r = 0; r < row; ++r) n += last(col, offset, r, upper) - first(col, offset, r, upper);
+    // Rows of the lower triangle grow by one from `begin` until they are whole at `whole`.
+    int64_t all = ember::count(Dims{row, col});
+    int64_t diagonal = std::clamp(upper ? std::max(offset, -row) - 1 : offset, -row - 1, col);
+    int64_t begin = std::min(row, std::max<int64_t>(0, -diagonal - 1));
+    int64_t whole = std::clamp(col - diagonal - 1, begin, row), growing = whole - begin;
+    int64_t n = growing * (begin + diagonal + 1) + growing * (growing - 1) / 2 + (row - whole) * col;
+    if (upper) n = all - n;
     return Meta({2, n}, dtype.value_or(DType::kInt64), device.value_or(kCpu));
   }
   static void list(const Tensor& y, int64_t row, int64_t col, int64_t offset, bool upper) {
+    offset = std::clamp(offset, -row - 1, col + 1);
+    if (col == 0) return;
     visit(y.dtype(), [&]<class T>(T) {
       T *rows = y.data<T>(), *columns = rows + y.size(1);
       for (int64_t r = 0; r < row; ++r) {
