@@ -255,14 +255,17 @@ struct Expand : ViewOp {
   static void vjp(Grads& d, const Tensor& self, DimsView, bool) { d.set(0, sum_to_size(d.g(), self.sizes())); }
 };
 
-// Elements that a geometry reaches: [first, last], as positions in the storage.
+// Elements that a geometry reaches: [first, last], as positions in the storage. What is beyond any memory is cut to a
+// number that stays beyond it, so that callers can count in bytes without overflow.
 std::pair<int64_t, int64_t> span_of(const View& v) {
-  int64_t first = v.offset, last = v.offset;
+  __int128 first = v.offset, last = v.offset;
   for (size_t d = 0; d < v.sizes.size(); ++d) {
     if (v.sizes[d] == 0) return {v.offset, v.offset - 1};
-    (v.strides[d] < 0 ? first : last) += (v.sizes[d] - 1) * v.strides[d];
+    (v.strides[d] < 0 ? first : last) += static_cast<__int128>(v.sizes[d] - 1) * v.strides[d];
   }
-  return {first, last};
+  constexpr __int128 kBeyond = int64_t{1} << 58;
+  return {static_cast<int64_t>(std::clamp(first, -kBeyond, kBeyond)),
+          static_cast<int64_t>(std::clamp(last, -kBeyond, kBeyond))};
 }
 
 struct AsStrided : InplaceViewOp {
