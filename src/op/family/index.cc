@@ -32,6 +32,7 @@ Tensors without_masks(Tensor& x, Span<Tensor> indices, Insert&& insert) {
       out.push_back(i);
       continue;
     }
+    EMBER_CHECK_INDEX(d <= x.dim(), "too many indices for tensor of dimension ", x.dim());
     if (i.dim() == 0) insert(x, d);
     EMBER_CHECK_INDEX(d + std::max<int64_t>(i.dim(), 1) <= x.dim(), "too many indices for tensor of dimension ",
                       x.dim());
