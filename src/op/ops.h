@@ -76,6 +76,23 @@ EMBER_BINARY_OP(bitwise_or) EMBER_BINARY_OP(bitwise_xor) EMBER_BINARY_OP(bitwise
 inline bool equal(const Tensor& self, const Tensor& other) { EMBER_CALL("equal", self, other); }
 inline bool allclose(const Tensor& self, const Tensor& other, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false) { EMBER_CALL("allclose", self, other, rtol, atol, equal_nan); }
 
+inline Tensor div(const Tensor& self, const Tensor& other, std::optional<std::string_view> rounding_mode) { EMBER_CALL("div.mode", self, other, rounding_mode); }
+inline Tensor float_power(const Tensor& self, const Tensor& exponent) { EMBER_CALL("float_power", self, exponent); }
+inline Tensor isclose(const Tensor& self, const Tensor& other, double rtol = 1e-05, double atol = 1e-08, bool equal_nan = false) { EMBER_CALL("isclose", self, other, rtol, atol, equal_nan); }
+inline Tensor isreal(const Tensor& self) { EMBER_CALL("isreal", self); }
+inline Tensor isposinf(const Tensor& self) { EMBER_CALL("isposinf", self); }
+inline Tensor isneginf(const Tensor& self) { EMBER_CALL("isneginf", self); }
+inline Tensor nan_to_num(const Tensor& self, std::optional<double> nan = {}, std::optional<double> posinf = {}, std::optional<double> neginf = {}) { EMBER_CALL("nan_to_num", self, nan, posinf, neginf); }
+inline Tensor xlogy(const Tensor& self, const Tensor& other) { EMBER_CALL("xlogy", self, other); }
+inline Tensor logit(const Tensor& self, std::optional<double> eps = {}) { EMBER_CALL("logit", self, eps); }
+inline Tensor logaddexp(const Tensor& self, const Tensor& other) { EMBER_CALL("logaddexp", self, other); }
+inline Tensor logaddexp2(const Tensor& self, const Tensor& other) { EMBER_CALL("logaddexp2", self, other); }
+inline Tensor heaviside(const Tensor& self, const Tensor& values) { EMBER_CALL("heaviside", self, values); }
+inline Tensor ldexp(const Tensor& self, const Tensor& other) { EMBER_CALL("ldexp", self, other); }
+inline Tensor sinc(const Tensor& self) { EMBER_CALL("sinc", self); }
+inline Tensor deg2rad(const Tensor& self) { EMBER_CALL("deg2rad", self); }
+inline Tensor rad2deg(const Tensor& self) { EMBER_CALL("rad2deg", self); }
+
 // ---- activations with numbers ----
 inline Tensor gelu(const Tensor& self, std::string_view approximate = "none") { EMBER_CALL("gelu", self, approximate); }
 inline Tensor elu(const Tensor& self, double alpha = 1) { EMBER_CALL("elu", self, alpha); }
@@ -304,6 +321,21 @@ inline Tensor baddbmm(const Tensor& self, const Tensor& batch1, const Tensor& ba
 inline Tensor linear(const Tensor& input, const Tensor& weight, const OptTensor& bias = {}) { EMBER_CALL("linear", input, weight, bias); }
 inline Tensor einsum(std::string_view equation, List operands) { EMBER_CALL("einsum", equation, operands); }
 
+inline Tensor vdot(const Tensor& self, const Tensor& other) { EMBER_CALL("vdot", self, other); }
+inline Tensor outer(const Tensor& self, const Tensor& vec2) { EMBER_CALL("outer", self, vec2); }
+inline Tensor addmv(const Tensor& self, const Tensor& mat, const Tensor& vec, Scalar beta = 1, Scalar alpha = 1) { EMBER_CALL("addmv", self, mat, vec, beta, alpha); }
+inline Tensor addbmm(const Tensor& self, const Tensor& batch1, const Tensor& batch2, Scalar beta = 1, Scalar alpha = 1) { EMBER_CALL("addbmm", self, batch1, batch2, beta, alpha); }
+inline Tensor addr(const Tensor& self, const Tensor& vec1, const Tensor& vec2, Scalar beta = 1, Scalar alpha = 1) { EMBER_CALL("addr", self, vec1, vec2, beta, alpha); }
+inline Tensor inner(const Tensor& self, const Tensor& other) { EMBER_CALL("inner", self, other); }
+inline Tensor trace(const Tensor& self) { EMBER_CALL("trace", self); }
+inline Tensor tensordot(const Tensor& self, const Tensor& other, DimsView dims_self, DimsView dims_other) { EMBER_CALL("tensordot", self, other, dims_self, dims_other); }
+inline Tensor bilinear(const Tensor& input1, const Tensor& input2, const Tensor& weight, const OptTensor& bias = {}) { EMBER_CALL("bilinear", input1, input2, weight, bias); }
+inline Tensor chain_matmul(List matrices) { EMBER_CALL("chain_matmul", matrices); }
+inline Tensor linalg_cross(const Tensor& self, const Tensor& other, int64_t dim = -1) { EMBER_CALL("linalg_cross", self, other, dim); }
+inline Tensor cross(const Tensor& self, const Tensor& other, OptInt dim = {}) { EMBER_CALL("cross", self, other, dim); }
+inline Tensor cdist(const Tensor& x1, const Tensor& x2, double p = 2, OptInt compute_mode = {}) { EMBER_CALL("cdist", x1, x2, p, compute_mode); }
+inline Tensor pdist(const Tensor& self, double p = 2) { EMBER_CALL("pdist", self, p); }
+
 // ---- networks ----
 inline Tensor softmax(const Tensor& self, int64_t dim, OptDType dtype = {}) { EMBER_CALL("softmax", self, dim, dtype); }
 inline Tensor log_softmax(const Tensor& self, int64_t dim, OptDType dtype = {}) { EMBER_CALL("log_softmax", self, dim, dtype); }
@@ -322,6 +354,43 @@ inline Tensor avg_pool_backward(const Tensor& grad_output, DimsView input_size, 
 inline Tensor adaptive_avg_pool(const Tensor& self, DimsView output_size) { EMBER_CALL("_adaptive_avg_pool", self, output_size); }
 inline Tensor adaptive_avg_pool_backward(const Tensor& grad_output, DimsView input_size) { EMBER_CALL("_adaptive_avg_pool_backward", grad_output, input_size); }
 inline Tensor max_pool2d(const Tensor& self, DimsView kernel_size, DimsView stride = {}, DimsView padding = {0, 0}, DimsView dilation = {1, 1}, bool ceil_mode = false) { EMBER_CALL("max_pool2d", self, kernel_size, stride, padding, dilation, ceil_mode); }
+inline Tensor conv_transpose1d(const Tensor& input, const Tensor& weight, const OptTensor& bias = {}, DimsView stride = {1}, DimsView padding = {0}, DimsView output_padding = {0}, int64_t groups = 1, DimsView dilation = {1}) { EMBER_CALL("conv_transpose1d", input, weight, bias, stride, padding, output_padding, groups, dilation); }
+inline Tensor conv_transpose2d(const Tensor& input, const Tensor& weight, const OptTensor& bias = {}, DimsView stride = {1, 1}, DimsView padding = {0, 0}, DimsView output_padding = {0, 0}, int64_t groups = 1, DimsView dilation = {1, 1}) { EMBER_CALL("conv_transpose2d", input, weight, bias, stride, padding, output_padding, groups, dilation); }
+inline Tensor conv_transpose3d(const Tensor& input, const Tensor& weight, const OptTensor& bias = {}, DimsView stride = {1, 1, 1}, DimsView padding = {0, 0, 0}, DimsView output_padding = {0, 0, 0}, int64_t groups = 1, DimsView dilation = {1, 1, 1}) { EMBER_CALL("conv_transpose3d", input, weight, bias, stride, padding, output_padding, groups, dilation); }
+inline Tensor conv_tbc(const Tensor& self, const Tensor& weight, const Tensor& bias, int64_t pad = 0) { EMBER_CALL("conv_tbc", self, weight, bias, pad); }
+inline Tensor max_pool1d(const Tensor& self, DimsView kernel_size, DimsView stride = {}, DimsView padding = {0}, DimsView dilation = {1}, bool ceil_mode = false) { EMBER_CALL("max_pool1d", self, kernel_size, stride, padding, dilation, ceil_mode); }
+inline Tensor max_pool3d(const Tensor& self, DimsView kernel_size, DimsView stride = {}, DimsView padding = {0, 0, 0}, DimsView dilation = {1, 1, 1}, bool ceil_mode = false) { EMBER_CALL("max_pool3d", self, kernel_size, stride, padding, dilation, ceil_mode); }
+inline Tensor2 max_pool1d_with_indices(const Tensor& self, DimsView kernel_size, DimsView stride = {}, DimsView padding = {0}, DimsView dilation = {1}, bool ceil_mode = false) { EMBER_CALL("max_pool1d_with_indices", self, kernel_size, stride, padding, dilation, ceil_mode); }
+inline Tensor2 max_pool2d_with_indices(const Tensor& self, DimsView kernel_size, DimsView stride = {}, DimsView padding = {0, 0}, DimsView dilation = {1, 1}, bool ceil_mode = false) { EMBER_CALL("max_pool2d_with_indices", self, kernel_size, stride, padding, dilation, ceil_mode); }
+inline Tensor2 max_pool3d_with_indices(const Tensor& self, DimsView kernel_size, DimsView stride = {}, DimsView padding = {0, 0, 0}, DimsView dilation = {1, 1, 1}, bool ceil_mode = false) { EMBER_CALL("max_pool3d_with_indices", self, kernel_size, stride, padding, dilation, ceil_mode); }
+inline Tensor avg_pool1d(const Tensor& self, DimsView kernel_size, DimsView stride = {}, DimsView padding = {0}, bool ceil_mode = false, bool count_include_pad = true) { EMBER_CALL("avg_pool1d", self, kernel_size, stride, padding, ceil_mode, count_include_pad); }
+inline Tensor avg_pool3d(const Tensor& self, DimsView kernel_size, DimsView stride = {}, DimsView padding = {0, 0, 0}, bool ceil_mode = false, bool count_include_pad = true, OptInt divisor_override = {}) { EMBER_CALL("avg_pool3d", self, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override); }
+inline Tensor adaptive_avg_pool1d(const Tensor& self, DimsView output_size) { EMBER_CALL("adaptive_avg_pool1d", self, output_size); }
+inline Tensor adaptive_avg_pool3d(const Tensor& self, DimsView output_size) { EMBER_CALL("adaptive_avg_pool3d", self, output_size); }
+inline Tensor2 adaptive_max_pool1d(const Tensor& self, DimsView output_size) { EMBER_CALL("adaptive_max_pool1d", self, output_size); }
+inline Tensor2 adaptive_max_pool2d(const Tensor& self, DimsView output_size) { EMBER_CALL("adaptive_max_pool2d", self, output_size); }
+inline Tensor2 adaptive_max_pool3d(const Tensor& self, DimsView output_size) { EMBER_CALL("adaptive_max_pool3d", self, output_size); }
+inline Tensor max_unpool2d(const Tensor& self, const Tensor& indices, DimsView output_size) { EMBER_CALL("max_unpool2d", self, indices, output_size); }
+inline Tensor max_unpool3d(const Tensor& self, const Tensor& indices, DimsView output_size, DimsView stride, DimsView padding) { EMBER_CALL("max_unpool3d", self, indices, output_size, stride, padding); }
+inline Tensor2 fractional_max_pool2d(const Tensor& self, DimsView kernel_size, DimsView output_size, const Tensor& random_samples) { EMBER_CALL("fractional_max_pool2d", self, kernel_size, output_size, random_samples); }
+inline Tensor2 fractional_max_pool3d(const Tensor& self, DimsView kernel_size, DimsView output_size, const Tensor& random_samples) { EMBER_CALL("fractional_max_pool3d", self, kernel_size, output_size, random_samples); }
+inline Tensor instance_norm(const Tensor& input, const OptTensor& weight, const OptTensor& bias, const OptTensor& running_mean, const OptTensor& running_var, bool use_input_stats, double momentum, double eps, bool cudnn_enabled = true) { EMBER_CALL("instance_norm", input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps, cudnn_enabled); }
+inline Tensor prelu(const Tensor& self, const Tensor& weight) { EMBER_CALL("prelu", self, weight); }
+inline Tensor glu(const Tensor& self, int64_t dim = -1) { EMBER_CALL("glu", self, dim); }
+inline Tensor upsample_nearest1d(const Tensor& input, OptDims output_size, std::optional<Span<double>> scale_factors = {}) { EMBER_CALL("upsample_nearest1d", input, output_size, scale_factors); }
+inline Tensor upsample_nearest2d(const Tensor& input, OptDims output_size, std::optional<Span<double>> scale_factors = {}) { EMBER_CALL("upsample_nearest2d", input, output_size, scale_factors); }
+inline Tensor upsample_nearest3d(const Tensor& input, OptDims output_size, std::optional<Span<double>> scale_factors = {}) { EMBER_CALL("upsample_nearest3d", input, output_size, scale_factors); }
+inline Tensor upsample_nearest_exact1d(const Tensor& input, OptDims output_size, std::optional<Span<double>> scale_factors = {}) { EMBER_CALL("_upsample_nearest_exact1d", input, output_size, scale_factors); }
+inline Tensor upsample_nearest_exact2d(const Tensor& input, OptDims output_size, std::optional<Span<double>> scale_factors = {}) { EMBER_CALL("_upsample_nearest_exact2d", input, output_size, scale_factors); }
+inline Tensor upsample_nearest_exact3d(const Tensor& input, OptDims output_size, std::optional<Span<double>> scale_factors = {}) { EMBER_CALL("_upsample_nearest_exact3d", input, output_size, scale_factors); }
+inline Tensor upsample_linear1d(const Tensor& input, OptDims output_size, bool align_corners = false, std::optional<Span<double>> scale_factors = {}) { EMBER_CALL("upsample_linear1d", input, output_size, align_corners, scale_factors); }
+inline Tensor upsample_bilinear2d(const Tensor& input, OptDims output_size, bool align_corners = false, std::optional<Span<double>> scale_factors = {}) { EMBER_CALL("upsample_bilinear2d", input, output_size, align_corners, scale_factors); }
+inline Tensor upsample_trilinear3d(const Tensor& input, OptDims output_size, bool align_corners = false, std::optional<Span<double>> scale_factors = {}) { EMBER_CALL("upsample_trilinear3d", input, output_size, align_corners, scale_factors); }
+inline Tensor upsample_bicubic2d(const Tensor& input, OptDims output_size, bool align_corners = false, std::optional<Span<double>> scale_factors = {}) { EMBER_CALL("upsample_bicubic2d", input, output_size, align_corners, scale_factors); }
+inline Tensor upsample_bilinear2d_aa(const Tensor& input, OptDims output_size, bool align_corners = false, std::optional<Span<double>> scale_factors = {}) { EMBER_CALL("_upsample_bilinear2d_aa", input, output_size, align_corners, scale_factors); }
+inline Tensor upsample_bicubic2d_aa(const Tensor& input, OptDims output_size, bool align_corners = false, std::optional<Span<double>> scale_factors = {}) { EMBER_CALL("_upsample_bicubic2d_aa", input, output_size, align_corners, scale_factors); }
+inline Tensor grid_sampler(const Tensor& input, const Tensor& grid, int64_t interpolation_mode, int64_t padding_mode, bool align_corners) { EMBER_CALL("grid_sampler", input, grid, interpolation_mode, padding_mode, align_corners); }
+inline Tensor affine_grid_generator(const Tensor& theta, DimsView size, bool align_corners) { EMBER_CALL("affine_grid_generator", theta, size, align_corners); }
 inline Tensor avg_pool2d(const Tensor& self, DimsView kernel_size, DimsView stride = {}, DimsView padding = {0, 0}, bool ceil_mode = false, bool count_include_pad = true, OptInt divisor_override = {}) { EMBER_CALL("avg_pool2d", self, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override); }
 inline Tensor adaptive_avg_pool2d(const Tensor& self, DimsView output_size) { EMBER_CALL("adaptive_avg_pool2d", self, output_size); }
 inline Tensor3 native_layer_norm(const Tensor& input, DimsView normalized_shape, const OptTensor& weight, const OptTensor& bias, double eps) { EMBER_CALL("native_layer_norm", input, normalized_shape, weight, bias, eps); }
@@ -360,6 +429,18 @@ inline Tensor3 cross_entropy_forward(const Tensor& self, const Tensor& target, c
 inline Tensor cross_entropy_backward(const Tensor& grad_output, const Tensor& log_probs, const Tensor& target, const OptTensor& weight, int64_t reduction, int64_t ignore_index, const Tensor& total_weight) { EMBER_CALL("_cross_entropy_backward", grad_output, log_probs, target, weight, reduction, ignore_index, total_weight); }
 inline Tensor binary_cross_entropy(const Tensor& self, const Tensor& target, const OptTensor& weight = {}, int64_t reduction = reduction::kMean) { EMBER_CALL("binary_cross_entropy", self, target, weight, reduction); }
 inline Tensor binary_cross_entropy_with_logits(const Tensor& self, const Tensor& target, const OptTensor& weight = {}, const OptTensor& pos_weight = {}, int64_t reduction = reduction::kMean) { EMBER_CALL("binary_cross_entropy_with_logits", self, target, weight, pos_weight, reduction); }
+
+inline Tensor kl_div(const Tensor& self, const Tensor& target, int64_t reduction = reduction::kMean, bool log_target = false) { EMBER_CALL("kl_div", self, target, reduction, log_target); }
+inline Tensor poisson_nll_loss(const Tensor& input, const Tensor& target, bool log_input, bool full, double eps, int64_t reduction) { EMBER_CALL("poisson_nll_loss", input, target, log_input, full, eps, reduction); }
+inline Tensor margin_ranking_loss(const Tensor& input1, const Tensor& input2, const Tensor& target, double margin = 0, int64_t reduction = reduction::kMean) { EMBER_CALL("margin_ranking_loss", input1, input2, target, margin, reduction); }
+inline Tensor hinge_embedding_loss(const Tensor& self, const Tensor& target, double margin = 1, int64_t reduction = reduction::kMean) { EMBER_CALL("hinge_embedding_loss", self, target, margin, reduction); }
+inline Tensor soft_margin_loss(const Tensor& self, const Tensor& target, int64_t reduction = reduction::kMean) { EMBER_CALL("soft_margin_loss", self, target, reduction); }
+inline Tensor cosine_embedding_loss(const Tensor& input1, const Tensor& input2, const Tensor& target, double margin = 0, int64_t reduction = reduction::kMean) { EMBER_CALL("cosine_embedding_loss", input1, input2, target, margin, reduction); }
+inline Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative, double margin = 1, double p = 2, double eps = 1e-06, bool swap = false, int64_t reduction = reduction::kMean) { EMBER_CALL("triplet_margin_loss", anchor, positive, negative, margin, p, eps, swap, reduction); }
+inline Tensor multi_margin_loss(const Tensor& self, const Tensor& target, Scalar p = 1, Scalar margin = 1, const OptTensor& weight = {}, int64_t reduction = reduction::kMean) { EMBER_CALL("multi_margin_loss", self, target, p, margin, weight, reduction); }
+inline Tensor multilabel_margin_loss(const Tensor& self, const Tensor& target, int64_t reduction = reduction::kMean) { EMBER_CALL("multilabel_margin_loss", self, target, reduction); }
+inline Tensor ctc_loss(const Tensor& log_probs, const Tensor& targets, DimsView input_lengths, DimsView target_lengths, int64_t blank = 0, int64_t reduction = reduction::kMean, bool zero_infinity = false) { EMBER_CALL("ctc_loss.IntList", log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity); }
+inline Tensor ctc_loss(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths, const Tensor& target_lengths, int64_t blank = 0, int64_t reduction = reduction::kMean, bool zero_infinity = false) { EMBER_CALL("ctc_loss.Tensor", log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity); }
 
 // ---- steps of optimizers, in place over all parameters of a group; empty lists for buffers that there are not ----
 #define EMBER_DO(name, ...) \

@@ -95,16 +95,10 @@ GRADIENTS = {
     "mse_loss": (lambda m, x, t: nn(m).mse_loss(x, t), (3, 4), (3, 4)),
     "smooth_l1_loss": (lambda m, x, t: nn(m).smooth_l1_loss(x, t * 0.3, beta=0.5), (3, 4), (3, 4)),
     "huber_loss": (lambda m, x, t: nn(m).huber_loss(x, t * 0.3, delta=0.5), (3, 4), (3, 4)),
-    "binary_cross_entropy": (
-        lambda m, x, t: nn(m).binary_cross_entropy(x.sigmoid(), t.sigmoid()), (3, 4), (3, 4)
-    ),
+    "binary_cross_entropy": (lambda m, x, t: nn(m).binary_cross_entropy(x.sigmoid(), t.sigmoid()), (3, 4), (3, 4)),
     "with_logits": (lambda m, x, t: nn(m).binary_cross_entropy_with_logits(x, t), (3, 4), (3, 4)),
-    "kl_div": (
-        lambda m, x, t: nn(m).kl_div(x.log_softmax(1), t.softmax(1), reduction="batchmean"), (3, 4), (3, 4)
-    ),
-    "cosine": (
-        lambda m, a, b: nn(m).cosine_embedding_loss(a, b, m.tensor([1, -1, 1])), (3, 4), (3, 4)
-    ),
+    "kl_div": (lambda m, x, t: nn(m).kl_div(x.log_softmax(1), t.softmax(1), reduction="batchmean"), (3, 4), (3, 4)),
+    "cosine": (lambda m, a, b: nn(m).cosine_embedding_loss(a, b, m.tensor([1, -1, 1])), (3, 4), (3, 4)),
     "triplet": (lambda m, a, b, c: nn(m).triplet_margin_loss(a, b + 1, c - 1), (3, 4), (3, 4), (3, 4)),
 }
 
@@ -129,8 +123,10 @@ FIRST = {
     "multi_margin": lambda m, x: nn(m).multi_margin_loss(x, m.tensor([1, 0, 4]), p=2),
     "multilabel_margin": lambda m, x: nn(m).multilabel_margin_loss(x, m.tensor([[1, 3, -1, 0, 0]] * 3)),
     "ctc": lambda m, x: nn(m).ctc_loss(
-        m.stack([x, x * 2, x + 1, x.flip(1), -x]).log_softmax(2), m.tensor([[1, 2, 2], [3, 1, 0], [4, 0, 0]]),
-        m.tensor([5, 4, 3]), m.tensor([3, 2, 1]),
+        m.stack([x, x * 2, x + 1, x.flip(1), -x]).log_softmax(2),
+        m.tensor([[1, 2, 2], [3, 1, 0], [4, 0, 0]]),
+        m.tensor([5, 4, 3]),
+        m.tensor([3, 2, 1]),
     ),
     "ctc flat": lambda m, x: nn(m).ctc_loss(
         m.stack([x, x * 2, x + 1]).log_softmax(2), m.tensor([1, 2, 3, 3, 3]), (3, 3, 3), (2, 0, 3), zero_infinity=True

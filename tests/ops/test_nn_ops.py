@@ -166,9 +166,10 @@ GRADIENTS = {
     "group_norm": (lambda m, x, w, b: nn(m).group_norm(x, 2, w, b), (2, 4, 3), (4,), (4,)),
     "batch_norm": (lambda m, x, w, b: nn(m).batch_norm(x, None, None, w, b, True), (4, 3, 2), (3,), (3,)),
     "batch_norm eval": (
-        lambda m, x, w, b: nn(m).batch_norm(
-            x, m.zeros(3, dtype=m.float64), m.ones(3, dtype=m.float64), w, b
-        ), (4, 3), (3,), (3,),
+        lambda m, x, w, b: nn(m).batch_norm(x, m.zeros(3, dtype=m.float64), m.ones(3, dtype=m.float64), w, b),
+        (4, 3),
+        (3,),
+        (3,),
     ),
     "instance_norm": (lambda m, x, w: nn(m).instance_norm(x, weight=w), (2, 3, 4), (3,)),
     "conv1d": (lambda m, x, w, b: nn(m).conv1d(x, w, b, padding=1), (2, 3, 6), (4, 3, 3), (4,)),
@@ -176,9 +177,7 @@ GRADIENTS = {
     "conv2d groups": (lambda m, x, w: nn(m).conv2d(x, w, groups=2, dilation=2), (1, 4, 6, 6), (4, 2, 2, 3)),
     "conv2d same": (lambda m, x, w: nn(m).conv2d(x, w, padding="same"), (1, 2, 4, 4), (2, 2, 2, 3)),
     "conv3d": (lambda m, x, w: nn(m).conv3d(x, w, padding=1), (1, 2, 3, 3, 3), (2, 2, 2, 2, 2)),
-    "conv_transpose2d": (
-        lambda m, x, w, b: nn(m).conv_transpose2d(x, w, b, 2, 1, 1), (2, 3, 4, 3), (3, 2, 3, 3), (2,)
-    ),
+    "conv_transpose2d": (lambda m, x, w, b: nn(m).conv_transpose2d(x, w, b, 2, 1, 1), (2, 3, 4, 3), (3, 2, 3, 3), (2,)),
     "max_pool2d": (lambda m, x: nn(m).max_pool2d(x, 3, 2, 1), (2, 3, 6, 5)),
     "max_pool1d": (lambda m, x: nn(m).max_pool1d(x, 2), (2, 3, 6)),
     "avg_pool2d": (lambda m, x: nn(m).avg_pool2d(x, 3, 2, 1), (2, 3, 6, 5)),

@@ -186,8 +186,7 @@ With enable_gqa each key head serves several query heads.)";
     EMBER_CHECK(!mask.defined() || mask.dtype() == DType::kBool || is_floating(mask.dtype()), op,
                 ": Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: ",
                 mask.defined() ? mask.dtype() : q.dtype(), " and  query.dtype: ", q.dtype(), " instead.");
-    EMBER_CHECK(!(causal && mask.defined()), op,
-                ": Explicit attn_mask should not be set when is_causal=True");
+    EMBER_CHECK(!(causal && mask.defined()), op, ": Explicit attn_mask should not be set when is_causal=True");
     EMBER_CHECK(p >= 0 && p <= 1, op, ": dropout probability has to be between 0 and 1, but got ", p);
   }
 
@@ -199,7 +198,8 @@ With enable_gqa each key head serves several query heads.)";
     bool same = q->sizes[0] == k->sizes[0] && k->sizes[0] == v->sizes[0] && own == v->sizes[1] &&
                 (heads == own || (gqa && heads % own == 0)) && k->sizes[2] == v->sizes[2] && q->sizes[3] == k->sizes[3];
     if (!same || !mask.defined()) return same;
-    if (mask.dim() > 4 || (mask->requires_grad || (mask->keys & key::kGrad)) || mask.device() != q.device()) return false;
+    if (mask.dim() > 4 || (mask->requires_grad || (mask->keys & key::kGrad)) || mask.device() != q.device())
+      return false;
     Dims full{q->sizes[0], heads, q->sizes[2], k->sizes[2]};
     for (size_t i = 0, n = mask.sizes().size(); i < n; ++i) {
       if (mask->sizes[i] != 1 && mask->sizes[i] != full[4 - n + i]) return false;

@@ -29,20 +29,18 @@ Tensor clamped(const Tensor& x, const Tensor& low, const Tensor& high) {
 }
 Tensor bound(const std::optional<Scalar>& s) { return s ? Tensor(*s) : Tensor(); }
 
-#define EMBER_CLAMP(Struct, name)                                                                         \
-  struct Struct : WithInplace {                                                                           \
-    static constexpr auto schema = name "(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor";    \
-    static constexpr auto doc = "min(max(self, lower bound), upper bound); one of the bounds may be left out"; \
-    static Tensor call(const Tensor& x, std::optional<Scalar> low, std::optional<Scalar> high) {          \
-      return clamped(x, bound(low), bound(high));                                                         \
-    }                                                                                                     \
-  };                                                                                                      \
-  struct Struct##Tensor : WithInplace {                                                                   \
-    static constexpr auto schema = name ".Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor"; \
-    static constexpr auto doc = "min(max(self, min), max) with bounds that broadcast";                    \
-    static Tensor call(const Tensor& x, const OptTensor& low, const OptTensor& high) {                    \
-      return clamped(x, low, high);                                                                       \
-    }                                                                                                     \
+#define EMBER_CLAMP(Struct, name)                                                                                      \
+  struct Struct : WithInplace {                                                                                        \
+    static constexpr auto schema = name "(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor";                 \
+    static constexpr auto doc = "min(max(self, lower bound), upper bound); one of the bounds may be left out";         \
+    static Tensor call(const Tensor& x, std::optional<Scalar> low, std::optional<Scalar> high) {                       \
+      return clamped(x, bound(low), bound(high));                                                                      \
+    }                                                                                                                  \
+  };                                                                                                                   \
+  struct Struct##Tensor : WithInplace {                                                                                \
+    static constexpr auto schema = name ".Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor";          \
+    static constexpr auto doc = "min(max(self, min), max) with bounds that broadcast";                                 \
+    static Tensor call(const Tensor& x, const OptTensor& low, const OptTensor& high) { return clamped(x, low, high); } \
   };
 EMBER_CLAMP(ClampNumbers, "clamp")
 EMBER_CLAMP(ClipNumbers, "clip")
@@ -149,14 +147,11 @@ struct IsReal : Composite {
   static constexpr auto schema = "isreal(Tensor self) -> Tensor";
   static constexpr auto doc = "Is the imaginary part zero?";
   static constexpr auto forms = form::kFunction | form::kMethod;
-  static Tensor call(const Tensor& x) {
-    return is_complex(x.dtype()) ? eq(imag(x), 0) : ones_like(x, DType::kBool);
-  }
+  static Tensor call(const Tensor& x) { return is_complex(x.dtype()) ? eq(imag(x), 0) : ones_like(x, DType::kBool); }
 };
 template <bool positive>
 struct IsInfinite : Composite {
-  static constexpr auto schema =
-      positive ? "isposinf(Tensor self) -> Tensor" : "isneginf(Tensor self) -> Tensor";
+  static constexpr auto schema = positive ? "isposinf(Tensor self) -> Tensor" : "isneginf(Tensor self) -> Tensor";
   static constexpr auto doc = positive ? "Is it infinity?" : "Is it minus infinity?";
   static Tensor call(const Tensor& x) {
     EMBER_CHECK(!is_complex(x.dtype()), positive ? "isposinf" : "isneginf", " does not support complex inputs.");
@@ -204,8 +199,8 @@ struct Logit : WithInplace {
 // max + log(1 + base^-|difference|); equal infinities have no difference to speak of.
 template <bool two>
 struct LogAddExp : Composite {
-  static constexpr auto schema = two ? "logaddexp2(Tensor self, Tensor other) -> Tensor"
-                                     : "logaddexp(Tensor self, Tensor other) -> Tensor";
+  static constexpr auto schema =
+      two ? "logaddexp2(Tensor self, Tensor other) -> Tensor" : "logaddexp(Tensor self, Tensor other) -> Tensor";
   static constexpr auto doc = two ? "log2(2^self + 2^other)" : "log(exp(self) + exp(other))";
   static Tensor call(const Tensor& x, const Tensor& y) {
     Tensor same = logical_and(eq(x, y), isinf(x)), top = maximum(x, y);
@@ -253,7 +248,8 @@ struct Rad2Deg : WithInplace {
 
 struct Gelu : WithInplace {
   static constexpr auto schema = "gelu(Tensor self, *, str approximate=\"none\") -> Tensor";
-  static constexpr auto doc = "x times the normal distribution function of x, or its tanh form (Hendrycks and Gimpel, 2016)";
+  static constexpr auto doc =
+      "x times the normal distribution function of x, or its tanh form (Hendrycks and Gimpel, 2016)";
   static Tensor call(const Tensor& x, std::string_view approximate) {
     if (approximate == "none") return exact(x);
     EMBER_CHECK(approximate == "tanh", "gelu: approximate argument must be either none or tanh.");
@@ -269,13 +265,15 @@ struct Prelu : Composite {
   static Tensor call(const Tensor& x, const Tensor& weight) {
     EMBER_CHECK(x.dtype() == weight.dtype(), "prelu: Type promoting not supported. Got ", type_word(x.dtype()), " and ",
                 type_word(weight.dtype()));
-    EMBER_CHECK(weight.dim() <= 1, "prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = ",
-                weight.dim());
+    EMBER_CHECK(weight.dim() <= 1,
+                "prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = ", weight.dim());
     if (weight.numel() == 1) return kernel(x, weight.dim() && x.dim() == 0 ? reshape(weight, {}) : weight);
     EMBER_CHECK(x.dim() > 0, "prelu: Not allow zero-dim input tensor.");
     int64_t channels = x.dim() > 1 ? x->sizes[1] : 1;
-    EMBER_CHECK(channels == weight.numel(), "prelu: Mismatch of parameter numbers and input channel size. Found parameter "
-                "numbers = ", weight.numel(), " and channel size = ", channels, ".");
+    EMBER_CHECK(channels == weight.numel(),
+                "prelu: Mismatch of parameter numbers and input channel size. Found parameter "
+                "numbers = ",
+                weight.numel(), " and channel size = ", channels, ".");
     Dims shape(x.sizes().size(), 1);
     shape[1] = channels;
     return kernel(x, reshape(weight, shape));
@@ -297,11 +295,11 @@ struct Glu : Composite {
 
 // ---- second names ----
 
-#define EMBER_ALIAS(Struct, name, op)                                 \
-  struct Struct : WithInplace {                                       \
-    static constexpr auto schema = name "(Tensor self) -> Tensor";    \
-    static constexpr auto doc = "Another name of `" #op "`";          \
-    static Tensor call(const Tensor& x) { return op(x); }             \
+#define EMBER_ALIAS(Struct, name, op)                              \
+  struct Struct : WithInplace {                                    \
+    static constexpr auto schema = name "(Tensor self) -> Tensor"; \
+    static constexpr auto doc = "Another name of `" #op "`";       \
+    static Tensor call(const Tensor& x) { return op(x); }          \
   };
 EMBER_ALIAS(Absolute, "absolute", abs)
 EMBER_ALIAS(Arccos, "arccos", acos)
@@ -314,11 +312,11 @@ EMBER_ALIAS(Fix, "fix", trunc)
 EMBER_ALIAS(Negative, "negative", neg)
 #undef EMBER_ALIAS
 
-#define EMBER_ALIAS2(Struct, name, op)                                         \
-  struct Struct : WithInplace {                                                \
+#define EMBER_ALIAS2(Struct, name, op)                                           \
+  struct Struct : WithInplace {                                                  \
     static constexpr auto schema = name "(Tensor self, Tensor other) -> Tensor"; \
-    static constexpr auto doc = "Another name of `" #op "`";                   \
-    static Tensor call(const Tensor& x, const Tensor& y) { return op(x, y); }  \
+    static constexpr auto doc = "Another name of `" #op "`";                     \
+    static Tensor call(const Tensor& x, const Tensor& y) { return op(x, y); }    \
   };
 EMBER_ALIAS2(Arctan2, "arctan2", atan2)
 EMBER_ALIAS2(Multiply, "multiply", mul)

@@ -31,8 +31,10 @@ Labels parse_term(std::string_view term, int64_t ellipsis, std::string_view wher
       dots = true, i += 2;
       continue;
     }
-    EMBER_CHECK(letter(term[i]) >= 0, "einsum(): invalid subscript given in the equation string, subscripts must be in "
-                "[a-zA-Z], but found ", std::string(1, term[i]), " for ", where);
+    EMBER_CHECK(letter(term[i]) >= 0,
+                "einsum(): invalid subscript given in the equation string, subscripts must be in "
+                "[a-zA-Z], but found ",
+                std::string(1, term[i]), " for ", where);
     labels.push_back(letter(term[i]));
   }
   return labels;
@@ -154,7 +156,8 @@ A letter labels a dim of each operand; what `->` leaves out is summed. "..." sta
       parts.push_back(left.substr(at, comma - at));
       at = comma + 1;
     }
-    EMBER_CHECK(parts.size() <= tensors.size(), "einsum(): fewer operands were provided than specified in the equation");
+    EMBER_CHECK(parts.size() <= tensors.size(),
+                "einsum(): fewer operands were provided than specified in the equation");
     EMBER_CHECK(parts.size() >= tensors.size(), "einsum(): more operands were provided than specified in the equation");
 
     std::vector<Term> terms;
@@ -186,9 +189,10 @@ A letter labels a dim of each operand; what `->` leaves out is summed. "..." sta
         for (int l : terms[i].labels) {
           if (!contains(terms[k].labels, l)) continue;
           int64_t a = terms[k].size(l), b = terms[i].size(l);
-          EMBER_CHECK(a == b || a == 1 || b == 1, "einsum(): operands do not broadcast with remapped shapes "
-                      "[original->remapped]: operand ", k, " has size ", a, " and operand ", i, " has size ", b,
-                      " for the same subscript");
+          EMBER_CHECK(a == b || a == 1 || b == 1,
+                      "einsum(): operands do not broadcast with remapped shapes "
+                      "[original->remapped]: operand ",
+                      k, " has size ", a, " and operand ", i, " has size ", b, " for the same subscript");
         }
       }
     }
@@ -207,7 +211,8 @@ A letter labels a dim of each operand; what `->` leaves out is summed. "..." sta
     for (int l : out) {
       EMBER_CHECK(std::count(out.begin(), out.end(), l) == 1, "einsum(): output subscript ", spell(l),
                   " appears more than once in the output");
-      bool known = l >= kLetters || std::any_of(terms.begin(), terms.end(), [&](const Term& t) { return contains(t.labels, l); });
+      bool known = l >= kLetters ||
+                   std::any_of(terms.begin(), terms.end(), [&](const Term& t) { return contains(t.labels, l); });
       EMBER_CHECK(known, "einsum(): output subscript ", spell(l),
                   " does not appear in the equation for any input operand");
     }
@@ -249,8 +254,7 @@ A letter labels a dim of each operand; what `->` leaves out is summed. "..." sta
 // ---- named contractions ----
 
 struct Tensordot {
-  static constexpr auto schema =
-      "tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor";
+  static constexpr auto schema = "tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor";
   static constexpr auto doc = "The sum of products over pairs of dims, one list an operand";
   static constexpr auto kind = Kind::kComposite;
   static Tensor call(const Tensor& a, const Tensor& b, DimsView dims_a, DimsView dims_b) {
@@ -277,7 +281,8 @@ struct Tensordot {
     rest(b, summed_b, order_b);
     int64_t columns = rows == 0 ? 0 : count(sizes) / rows;
     if (rows == 0) columns = count(DimsView(sizes.data() + a.dim() - dims_a.size(), b.sizes().size() - dims_b.size()));
-    return reshape(mm(reshape(permute(a, order_a), {rows, inner}), reshape(permute(b, order_b), {inner, columns})), sizes);
+    return reshape(mm(reshape(permute(a, order_a), {rows, inner}), reshape(permute(b, order_b), {inner, columns})),
+                   sizes);
   }
 };
 
@@ -305,8 +310,7 @@ struct Trace {
 };
 
 struct Bilinear {
-  static constexpr auto schema =
-      "bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor";
+  static constexpr auto schema = "bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor";
   static constexpr auto doc = "y[..., o] = input1[..., i] weight[o, i, j] input2[..., j] + bias[o]";
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kFunction;
@@ -348,7 +352,8 @@ struct ChainMatmul {
       for (size_t i = 0, j = length; j < n; ++i, ++j) {
         cost[i][j] = std::numeric_limits<double>::infinity();
         for (size_t k = i; k < j; ++k) {
-          double work = static_cast<double>(m[i].size(0)) * static_cast<double>(m[k].size(1)) * static_cast<double>(m[j].size(1));
+          double work =
+              static_cast<double>(m[i].size(0)) * static_cast<double>(m[k].size(1)) * static_cast<double>(m[j].size(1));
           double total = cost[i][k] + cost[k + 1][j] + work;
           if (total < cost[i][j]) cost[i][j] = total, split[i][j] = k;
         }

@@ -62,7 +62,9 @@ std::string joined(DimsView sizes, std::string_view sign) {
 // Checks that hold for every form; `op` speaks.
 void check(std::string_view op, const Tensor& input, const Tensor& weight, const Tensor& bias, const Geometry& p,
            bool transposed) {
-  auto all = [](DimsView v, int64_t least) { return std::all_of(v.begin(), v.end(), [=](int64_t x) { return x >= least; }); };
+  auto all = [](DimsView v, int64_t least) {
+    return std::all_of(v.begin(), v.end(), [=](int64_t x) { return x >= least; });
+  };
   EMBER_CHECK(all(p.padding, 0), op, ": negative padding is not supported");
   EMBER_CHECK(all(p.output_padding, 0), op, ": negative output_padding is not supported");
   EMBER_CHECK(all(p.stride, 1), op, ": non-positive stride is not supported");
@@ -119,11 +121,13 @@ The transposed convolution is the gradient of the forward one to its input: weig
   static constexpr auto forms = form::kFunction;
   static constexpr Saves saves = {.inputs = 0b11};
 
-  static Meta infer(const Tensor& input, const Tensor& weight, const OptTensor& bias, DimsView stride,
-                    DimsView padding, DimsView dilation, bool transposed, DimsView output_padding, int64_t groups) {
+  static Meta infer(const Tensor& input, const Tensor& weight, const OptTensor& bias, DimsView stride, DimsView padding,
+                    DimsView dilation, bool transposed, DimsView output_padding, int64_t groups) {
     size_t n = input.sizes().size() - 2;
-    EMBER_CHECK(input.dim() >= 3 && input.dim() <= 5, "convolution: expected an input [N, C, ...] of 1 to 3 spatial "
-                "dims, but got ", input.sizes());
+    EMBER_CHECK(input.dim() >= 3 && input.dim() <= 5,
+                "convolution: expected an input [N, C, ...] of 1 to 3 spatial "
+                "dims, but got ",
+                input.sizes());
     Geometry p{per_dim(stride, n, "convolution", "stride"), per_dim(padding, n, "convolution", "padding"),
                per_dim(dilation, n, "convolution", "dilation"),
                per_dim(output_padding, n, "convolution", "output_padding"), groups};
@@ -163,8 +167,8 @@ The transposed convolution is the gradient of the forward one to its input: weig
     if (d.wants(0)) {
       Dims rest(n, 0);  // what the forward size left over
       for (size_t i = 0; i < n && !transposed; ++i) {
-        rest[i] = input.sizes()[i + 2] -
-                  ((g.sizes()[i + 2] - 1) * s[i] - 2 * p[i] + l[i] * (weight.sizes()[i + 2] - 1) + 1);
+        rest[i] =
+            input.sizes()[i + 2] - ((g.sizes()[i + 2] - 1) * s[i] - 2 * p[i] + l[i] * (weight.sizes()[i + 2] - 1) + 1);
       }
       d.set(0, convolution(g, weight, {}, s, p, l, !transposed, rest, groups));
     }
@@ -208,14 +212,12 @@ struct ConvBackwardWeight {
     if (d.wants(0)) {
       Dims rest(n, 0);
       for (size_t i = 0; i < n; ++i) {
-        rest[i] = input.sizes()[i + 2] - ((grad.sizes()[i + 2] - 1) * stride[i] - 2 * padding[i] +
-                                          dilation[i] * (weight_size[i + 2] - 1) + 1);
+        rest[i] = input.sizes()[i + 2] -
+                  ((grad.sizes()[i + 2] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (weight_size[i + 2] - 1) + 1);
       }
       d.set(0, convolution(grad, v, {}, stride, padding, dilation, true, rest, groups));
     }
-    if (d.wants(1)) {
-      d.set(1, convolution(input, v, {}, stride, padding, dilation, false, Dims(n, 0), groups));
-    }
+    if (d.wants(1)) { d.set(1, convolution(input, v, {}, stride, padding, dilation, false, Dims(n, 0), groups)); }
   }
 
  private:
@@ -225,7 +227,9 @@ struct ConvBackwardWeight {
 // ---- the named forms ----
 
 template <int n>
-constexpr auto kConvName = n == 1 ? "conv1d" : n == 2 ? "conv2d" : "conv3d";
+constexpr auto kConvName = n == 1   ? "conv1d"
+                           : n == 2 ? "conv2d"
+                                    : "conv3d";
 
 // Runs a form on a batch; an input without its batch dim gets one for the time.
 template <int n, class F>
@@ -251,8 +255,8 @@ Tensor by_parts(const Tensor& x, const Tensor& w, const Tensor& bias, F run) {
 template <int n>
 struct Conv {
   static constexpr auto schema =
-      n == 1 ? "conv1d(Tensor input, Tensor weight, Tensor? bias=None, int[1] stride=1, SymInt[1] padding=0, int[1] "
-               "dilation=1, SymInt groups=1) -> Tensor"
+      n == 1   ? "conv1d(Tensor input, Tensor weight, Tensor? bias=None, int[1] stride=1, SymInt[1] padding=0, int[1] "
+                 "dilation=1, SymInt groups=1) -> Tensor"
       : n == 2 ? "conv2d(Tensor input, Tensor weight, Tensor? bias=None, int[2] stride=1, SymInt[2] padding=0, int[2] "
                  "dilation=1, SymInt groups=1) -> Tensor"
                : "conv3d(Tensor input, Tensor weight, Tensor? bias=None, int[3] stride=1, SymInt[3] padding=0, int[3] "
@@ -340,7 +344,8 @@ struct ConvTbc {
   static constexpr auto forms = form::kFunction;
   static Tensor call(const Tensor& self, const Tensor& weight, const Tensor& bias, int64_t pad) {
     EMBER_CHECK(self.dim() == 3, "conv_tbc: Input must have 3 dims: time, batch, in_channel");
-    EMBER_CHECK(weight.dim() == 3, "conv_tbc: Weight tensor must have 3 dims: kernel_width, in_channels, out_channels.");
+    EMBER_CHECK(weight.dim() == 3,
+                "conv_tbc: Weight tensor must have 3 dims: kernel_width, in_channels, out_channels.");
     EMBER_CHECK(bias.dim() == 1, "conv_tbc: Bias must be 1-D");
     Tensor y = conv1d(permute(self, {1, 2, 0}), permute(weight, {2, 1, 0}), bias, {1}, {pad});
     return permute(y, {2, 0, 1});

@@ -1,6 +1,6 @@
-// Connectionist temporal classification (Graves et al., 2006): the probability of all alignments of a sequence of labels
-// to longer input, by the forward recursion over labels with blanks between them, in the log domain. It is composed of
-// ordinary ops, a few a time step over the whole batch, so every derivative follows.
+// Connectionist temporal classification (Graves et al., 2006): the probability of all alignments of a sequence of
+// labels to longer input, by the forward recursion over labels with blanks between them, in the log domain. It is
+// composed of ordinary ops, a few a time step over the whole batch, so every derivative follows.
 #include <array>
 
 #include "op/family/dense.h"
@@ -18,8 +18,10 @@ Tensor padded_targets(const Tensor& targets, DimsView lengths) {
   int64_t longest = lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end()), at = 0;
   int64_t total = 0;
   for (int64_t l : lengths) total += l;
-  EMBER_CHECK(total <= targets.numel(), "ctc_loss: Expected tensor to have size at least ", total, " at dimension 0, but "
-              "got size ", targets.numel());
+  EMBER_CHECK(total <= targets.numel(), "ctc_loss: Expected tensor to have size at least ", total,
+              " at dimension 0, but "
+              "got size ",
+              targets.numel());
   Tensor out = zeros({static_cast<int64_t>(lengths.size()), longest}, DType::kInt64);
   Tensor flat = dense(targets, DType::kInt64);
   for (size_t n = 0; n < lengths.size(); at += lengths[n++]) {
@@ -46,10 +48,15 @@ Tensor ctc(const Tensor& log_probs, const Tensor& targets, DimsView input_length
   EMBER_CHECK(static_cast<int64_t>(target_lengths.size()) == n, "ctc_loss: target_lengths must be of size batch_size");
   EMBER_CHECK(blank >= 0 && blank < classes, "ctc_loss: blank must be in label range");
   for (int64_t t : input_lengths) {
-    EMBER_CHECK(t >= 0 && t <= steps, "ctc_loss: Expected input_lengths to have value at most ", steps, ", but got value ", t);
+    EMBER_CHECK(t >= 0 && t <= steps, "ctc_loss: Expected input_lengths to have value at most ", steps,
+                ", but got value ", t);
   }
+  for (int64_t l : target_lengths) EMBER_CHECK(l >= 0, "ctc_loss: target_lengths must not be negative, but got ", l);
   Tensor labels = padded_targets(single && targets.dim() == 1 ? unsqueeze(targets, 0) : targets, target_lengths);
   int64_t s = labels.size(1);
+  for (int64_t l : target_lengths) {
+    EMBER_CHECK(l <= s, "ctc_loss: Expected target_lengths to have value at most ", s, ", but got value ", l);
+  }
   // Blanks around every label: b l1 b l2 b ... b.
   Tensor blanks = full_like(labels, blank);
   Tensor wide = reshape(stack(std::array<Tensor, 2>{blanks, labels}, 2), {n, 2 * s});
@@ -81,14 +88,17 @@ Tensor ctc(const Tensor& log_probs, const Tensor& targets, DimsView input_length
     }
     alpha = where(gt(in_length, t), next, alpha);
   }
-  Tensor ends = cat(std::array<Tensor, 2>{label_length * 2, maximum(label_length * 2 - 1, zeros_like(label_length))}, 1);
+  Tensor ends =
+      cat(std::array<Tensor, 2>{label_length * 2, maximum(label_length * 2 - 1, zeros_like(label_length))}, 1);
   Tensor final = gather(alpha, 1, ends);
   Tensor twice = logical_and(eq(label_length, 0), eq(arange(0, 2, 1, DType::kInt64), 1));  // no label: one end only
   Tensor loss = -logsumexp(where(twice, never, final), {1});
   Tensor impossible = gt(loss, -kNever / 2);
-  loss = where(impossible, zero_infinity ? zeros_like(loss) : full_like(loss, std::numeric_limits<double>::infinity()), loss);
+  loss = where(impossible, zero_infinity ? zeros_like(loss) : full_like(loss, std::numeric_limits<double>::infinity()),
+               loss);
   if (reduction == reduction::kSum) return sum(loss);
-  if (reduction == reduction::kMean) return mean(loss / clamp_min(to_dtype(reshape(label_length, {-1}), loss.dtype()), 1));
+  if (reduction == reduction::kMean)
+    return mean(loss / clamp_min(to_dtype(reshape(label_length, {-1}), loss.dtype()), 1));
   return single ? squeeze(loss, {0}) : loss;
 }
 

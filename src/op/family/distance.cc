@@ -75,7 +75,8 @@ struct Pdist : Distance {
     EMBER_CHECK(p >= 0, "pdist only supports non-negative p values");
     std::vector<Tensor> parts;
     int64_t n = self->sizes[0];
-    for (int64_t i = 0; i + 1 < n; ++i) parts.push_back(norm(select(self, 0, i) - narrow(self, 0, i + 1, n - i - 1), p, Dims{-1}));
+    for (int64_t i = 0; i + 1 < n; ++i)
+      parts.push_back(norm(select(self, 0, i) - narrow(self, 0, i + 1, n - i - 1), p, Dims{-1}));
     return parts.empty() ? empty({0}, self.dtype(), self.device()) : cat(parts);
   }
 };

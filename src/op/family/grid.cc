@@ -45,7 +45,8 @@ std::vector<Tap> taps_of(const Tensor& points, int64_t size, int64_t mode, int64
     Tensor first = floor(x);
     auto w = cubic_weights(x - first);
     std::vector<Tap> taps;
-    for (int k = 0; k < 4; ++k) taps.push_back({padded(first + (k - 1), size, padding, align), w[static_cast<size_t>(k)]});
+    for (int k = 0; k < 4; ++k)
+      taps.push_back({padded(first + (k - 1), size, padding, align), w[static_cast<size_t>(k)]});
     return taps;
   }
   x = padded(x, size, padding, align);
@@ -66,16 +67,26 @@ Coordinates run from -1 to 1, x first. interpolation_mode: 0 linear, 1 nearest, 
 
   static Tensor call(const Tensor& input, const Tensor& grid, int64_t mode, int64_t padding, bool align) {
     int64_t n = input.dim() - 2;
-    EMBER_CHECK(n == 2 || n == 3, "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but "
-                "got input with sizes ", input.sizes(), " and grid with sizes ", grid.sizes());
-    EMBER_CHECK(grid.dim() == input.dim(), "grid_sampler(): expected 4D or 5D input and grid with same number of "
-                "dimensions, but got input with sizes ", input.sizes(), " and grid with sizes ", grid.sizes());
-    EMBER_CHECK(input.size(0) == grid.size(0), "grid_sampler(): expected grid and input to have same batch size, but got "
-                "input with sizes ", input.sizes(), " and grid with sizes ", grid.sizes());
-    EMBER_CHECK(grid.size(-1) == n, "grid_sampler(): expected grid to have size ", n, " in last dimension, but got grid "
-                "with sizes ", grid.sizes());
-    EMBER_CHECK(input.dtype() == grid.dtype(), "grid_sampler(): expected input and grid to have the same dtype, but "
-                "input has ", input.dtype(), " and grid has ", grid.dtype());
+    EMBER_CHECK(n == 2 || n == 3,
+                "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but "
+                "got input with sizes ",
+                input.sizes(), " and grid with sizes ", grid.sizes());
+    EMBER_CHECK(grid.dim() == input.dim(),
+                "grid_sampler(): expected 4D or 5D input and grid with same number of "
+                "dimensions, but got input with sizes ",
+                input.sizes(), " and grid with sizes ", grid.sizes());
+    EMBER_CHECK(input.size(0) == grid.size(0),
+                "grid_sampler(): expected grid and input to have same batch size, but got "
+                "input with sizes ",
+                input.sizes(), " and grid with sizes ", grid.sizes());
+    EMBER_CHECK(grid.size(-1) == n, "grid_sampler(): expected grid to have size ", n,
+                " in last dimension, but got grid "
+                "with sizes ",
+                grid.sizes());
+    EMBER_CHECK(input.dtype() == grid.dtype(),
+                "grid_sampler(): expected input and grid to have the same dtype, but "
+                "input has ",
+                input.dtype(), " and grid has ", grid.dtype());
     EMBER_CHECK(mode != kBicubic || n == 2, "grid_sampler(): bicubic interpolation only supports 4D input");
     std::vector<std::vector<Tap>> taps;
     for (int64_t d = 0; d < n; ++d) {
@@ -175,8 +186,8 @@ struct FractionalMaxPool {
     for (int d = 0; d < n; ++d) {
       size_t k = static_cast<size_t>(d);
       int64_t in = x.size(d + 2);
-      EMBER_CHECK(out[k] + kernel[k] - 1 <= in, op, "(): pool size ", kernel[k], " too large relative to input size ", in,
-                  " for ", out[k], " outputs");
+      EMBER_CHECK(out[k] + kernel[k] - 1 <= in, op, "(): pool size ", kernel[k], " too large relative to input size ",
+                  in, " for ", out[k], " outputs");
       int64_t sample = n == 2 ? 1 - d : d;  // of two numbers, the first is the width's
       Tensor starts = window_starts(select(samples, -1, sample), in, out[k], kernel[k]);
       Tensor window = unsqueeze(starts, -1) + arange(0, kernel[k], 1, DType::kInt64, x.device());

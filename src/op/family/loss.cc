@@ -1,6 +1,7 @@
 // Losses over classes: nll_loss and cross_entropy. Their kernels walk [N, C, inner]; what classification calls most,
 // cross_entropy of logits [N, C] with class indices, is one op with one pass each way. Gradients are linear in what
-// comes in, so each backward op's own gradient is the forward loss again. Elementwise losses are in loss_elementwise.cc.
+// comes in, so each backward op's own gradient is the forward loss again. Elementwise losses are in
+// loss_elementwise.cc.
 #include <cmath>
 
 #include "base/parallel.h"
@@ -13,7 +14,8 @@ namespace {
 // Input [N, C, inner...] (or [C]) and target [N, inner...] as numbers.
 struct Classes {
   int64_t n, classes, inner = 1;
-  explicit Classes(const Tensor& x) : n(x.dim() == 1 ? 1 : x->sizes[0]), classes(x.dim() == 1 ? x->sizes[0] : x->sizes[1]) {
+  explicit Classes(const Tensor& x)
+      : n(x.dim() == 1 ? 1 : x->sizes[0]), classes(x.dim() == 1 ? x->sizes[0] : x->sizes[1]) {
     for (size_t i = 2; i < x.sizes().size(); ++i) inner *= x.sizes()[i];
   }
   int64_t targets() const { return n * inner; }
@@ -63,7 +65,8 @@ void nll_forward(const Classes& c, const T* x, const int64_t* target, const T* w
 // The gradient of nll at target i: what its entry of dx gets.
 template <class T>
 double nll_slope(const T* g, int64_t i, const T* weight, int64_t target, int64_t reduction, double total) {
-  double w = weight ? static_cast<double>(read(weight[target])) : 1, up = read(g[reduction == reduction::kNone ? i : 0]);
+  double w = weight ? static_cast<double>(read(weight[target])) : 1,
+         up = read(g[reduction == reduction::kNone ? i : 0]);
   return -w * up / (reduction == reduction::kMean ? total : 1);
 }
 
@@ -217,7 +220,6 @@ struct CrossEntropyBackward {
   }
 };
 
-
 // Target shapes against the input's, in PyTorch's words.
 void check_shapes(const Tensor& self, const Tensor& target) {
   EMBER_CHECK_VALUE(self.dim() >= 1, "nll_loss: Expected 1 or more dimensions (got 0)");
@@ -276,9 +278,7 @@ distribution (Szegedy et al., 2016).)";
     }
     check_shapes(self, target);
     if (label_smoothing > 0) return smoothed(self, target, weight, reduction, ignore_index, label_smoothing);
-    if (self.dim() == 2) {
-      return std::get<0>(cross_entropy_forward(self, target, weight, reduction, ignore_index));
-    }
+    if (self.dim() == 2) { return std::get<0>(cross_entropy_forward(self, target, weight, reduction, ignore_index)); }
     Tensor log_p = log_softmax(self, self.dim() == 1 ? 0 : 1);
     return std::get<0>(nll_loss_forward(log_p, target, weight, reduction, ignore_index));
   }

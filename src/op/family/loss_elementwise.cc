@@ -160,10 +160,11 @@ struct TripletMarginLoss : Loss {
   static constexpr auto doc = "max(0, d(a, p) - d(a, n) + margin) with the p-norm as distance (Balntas et al., 2016)";
   static Tensor call(const Tensor& a, const Tensor& positive, const Tensor& negative, double margin, double p,
                      double eps, bool swap, int64_t reduction) {
-    EMBER_CHECK(a.dim() == positive.dim() && a.dim() == negative.dim(),
-                "triplet_margin_loss: The anchor, positive, and negative tensors are expected to have the same number of "
-                "dimensions, but got: anchor ", a.dim(), "D, positive ", positive.dim(), "D, and negative ",
-                negative.dim(), "D inputs");
+    EMBER_CHECK(
+        a.dim() == positive.dim() && a.dim() == negative.dim(),
+        "triplet_margin_loss: The anchor, positive, and negative tensors are expected to have the same number of "
+        "dimensions, but got: anchor ",
+        a.dim(), "D, positive ", positive.dim(), "D, and negative ", negative.dim(), "D inputs");
     Tensor near = pairwise_distance(a, positive, p, eps), far = pairwise_distance(a, negative, p, eps);
     if (swap) far = minimum(far, pairwise_distance(positive, negative, p, eps));
     return reduced(hinge(near - far + Tensor(margin)), reduction);
@@ -181,8 +182,8 @@ struct MultiMarginLoss : Loss {
   static Tensor call(const Tensor& self, const Tensor& target, Scalar p, Scalar margin, const OptTensor& weight,
                      int64_t reduction) {
     bool fits = self.dim() <= 2 && self.numel() > 0 && target.numel() == (self.dim() < 2 ? 1 : self->sizes[0]);
-    EMBER_CHECK(fits, "multi_margin_loss: inconsistent target size: ", target.sizes(), " for input of size: ",
-                self.sizes());
+    EMBER_CHECK(fits, "multi_margin_loss: inconsistent target size: ", target.sizes(),
+                " for input of size: ", self.sizes());
     EMBER_CHECK(p == Scalar(1) || p == Scalar(2), "multi_margin_loss: only p == 1 and p == 2 supported");
     Tensor x = as_batch(self), t = reshape(target, {-1, 1});
     Tensor gap = hinge(Tensor(margin) - gather(x, 1, t) + x);
@@ -200,8 +201,9 @@ struct MultilabelMarginLoss : Loss {
 
 Each row of target lists a sample's labels up to the first -1.)";
   static Tensor call(const Tensor& self, const Tensor& target, int64_t reduction) {
-    EMBER_CHECK(self.dim() <= 2 && self.sizes() == target.sizes(), "multilabel_margin_loss: inconsistent target size: ",
-                target.sizes(), " for input of size: ", self.sizes());
+    EMBER_CHECK(self.dim() <= 2 && self.sizes() == target.sizes(),
+                "multilabel_margin_loss: inconsistent target size: ", target.sizes(),
+                " for input of size: ", self.sizes());
     Tensor x = as_batch(self), t = as_batch(target);
     Tensor listed = eq(cumsum(lt(t, 0), 1), 0), index = masked_fill(t, logical_not(listed), 0);
     Tensor label = gt(scatter_add(zeros_like(index), 1, index, to_dtype(listed, index.dtype())), 0);

@@ -33,8 +33,7 @@ struct Matrix {
 };
 
 cpu::Gemm product(const Matrix& c, const Matrix& a, const Matrix& b) {
-  return {c.rows, c.columns, a.columns,    a.data, a.row, a.column, b.data,
-          b.row,  b.column,  c.data,       c.row,  c.column};
+  return {c.rows, c.columns, a.columns, a.data, a.row, a.column, b.data, b.row, b.column, c.data, c.row, c.column};
 }
 
 std::complex<double> number(const Scalar& s) { return s.to<std::complex<double>>(); }
@@ -162,7 +161,8 @@ Dims bmm_sizes(std::string_view op, const Tensor& a, const Tensor& b) {
 
 struct Mm {
   static constexpr auto schema = "mm(Tensor self, Tensor mat2) -> Tensor";
-  static constexpr auto doc = "The product of two matrices [m, k] and [k, n]: y[i, j] = sum over p of self[i, p] mat2[p, j]";
+  static constexpr auto doc =
+      "The product of two matrices [m, k] and [k, n]: y[i, j] = sum over p of self[i, p] mat2[p, j]";
   static constexpr auto kind = Kind::kContract;
   static constexpr Saves saves = {.inputs = 0b11};
   static Meta infer(const Tensor& self, const Tensor& mat2) { return {mm_sizes("mm", self, mat2), self}; }
@@ -328,8 +328,8 @@ struct Addmv {
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kAll;
   static Tensor call(const Tensor& self, const Tensor& mat, const Tensor& vec, Scalar beta, Scalar alpha) {
-    EMBER_CHECK(mat.dim() == 2 && vec.dim() == 1 && self.dim() <= 1,
-                "addmv: vector + matrix @ vector expected, got ", self.dim(), ", ", mat.dim(), ", ", vec.dim());
+    EMBER_CHECK(mat.dim() == 2 && vec.dim() == 1 && self.dim() <= 1, "addmv: vector + matrix @ vector expected, got ",
+                self.dim(), ", ", mat.dim(), ", ", vec.dim());
     bool fits = mat->sizes[1] == vec->sizes[0] && (self.numel() == 1 || self.numel() == mat->sizes[0]);
     EMBER_CHECK(fits, "addmv: size mismatch, got input (", self.numel(), "), mat (", mat->sizes[0], "x", mat->sizes[1],
                 "), vec (", vec->sizes[0], ")");
@@ -431,8 +431,8 @@ A vector on the left is a row, on the right a column, and its dim is left out of
   [[noreturn]] EMBER_COLD static void mismatch(const Tensor& a, const Tensor& b) {
     int64_t k = a->sizes.back();
     EMBER_CHECK(a.dim() != 1 || b.dim() != 1, "matmul: inconsistent tensor size, expected tensor ", a.sizes(),
-                " and src ", b.sizes(), " to have the same number of elements, but got ", a.numel(), " and ",
-                b.numel(), " elements respectively");
+                " and src ", b.sizes(), " to have the same number of elements, but got ", a.numel(), " and ", b.numel(),
+                " elements respectively");
     int64_t m = a.dim() == 1 ? 1 : a->sizes[a->sizes.size() - 2];
     if (b.dim() == 1) {
       EMBER_FAIL("matmul: size mismatch, got input (", m, "), mat (", m, "x", k, "), vec (", b->sizes[0], ")");
@@ -455,8 +455,8 @@ struct Linear {
   static constexpr Saves saves = {.inputs = 0b11};
 
   static Meta infer(const Tensor& input, const Tensor& weight, const OptTensor& bias) {
-    EMBER_CHECK(input.dim() >= 1, "linear: both arguments to linear need to be at least 1D, but they are ",
-                input.dim(), "D and ", weight.dim(), "D");
+    EMBER_CHECK(input.dim() >= 1, "linear: both arguments to linear need to be at least 1D, but they are ", input.dim(),
+                "D and ", weight.dim(), "D");
     EMBER_CHECK(weight.dim() == 1 || weight.dim() == 2, "linear: weight must be 1D or 2D, but it is ", weight.dim(),
                 "D");
     int64_t k = input->sizes.back();

@@ -49,16 +49,18 @@ struct RowShape {
 };
 
 void check_rows(std::string_view op, const Tensor& x, DimsView shape, const Tensor& weight, const Tensor& bias) {
-  EMBER_CHECK(!shape.empty(), op, ": Expected normalized_shape to be at least 1-dimensional, i.e., containing at least "
-              "one element, but got normalized_shape = ", shape);
+  EMBER_CHECK(!shape.empty(), op,
+              ": Expected normalized_shape to be at least 1-dimensional, i.e., containing at least "
+              "one element, but got normalized_shape = ",
+              shape);
   EMBER_CHECK(!weight.defined() || weight.sizes() == shape, op,
               ": Expected weight to be of same shape as normalized_shape, but got weight of shape ",
               weight.defined() ? str(weight.sizes()) : "", " and normalized_shape = ", shape);
   EMBER_CHECK(!bias.defined() || bias.sizes() == shape, op,
               ": Expected bias to be of same shape as normalized_shape, but got bias of shape ",
               bias.defined() ? str(bias.sizes()) : "", " and normalized_shape = ", shape);
-  bool fits = x.sizes().size() >= shape.size() &&
-              std::equal(shape.begin(), shape.end(), x.sizes().end() - shape.size());
+  bool fits =
+      x.sizes().size() >= shape.size() && std::equal(shape.begin(), shape.end(), x.sizes().end() - shape.size());
   std::string expected;
   for (int64_t s : shape) expected += str(", ", s);
   EMBER_CHECK(fits, op, ": Given normalized_shape=", shape, ", expected input with shape [*", expected,
@@ -77,7 +79,8 @@ struct NativeLayerNorm {
   static constexpr auto schema =
       "native_layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> "
       "(Tensor, Tensor, Tensor)";
-  static constexpr auto doc = "layer_norm, and the mean and 1 / sqrt(var + eps) of each row (Ba, Kiros and Hinton, 2016)";
+  static constexpr auto doc =
+      "layer_norm, and the mean and 1 / sqrt(var + eps) of each row (Ba, Kiros and Hinton, 2016)";
   static constexpr auto kind = Kind::kReduce;
   static constexpr auto forms = form::kFunction;
   static constexpr Saves saves = {.inputs = 0b101, .outputs = 0b110};
@@ -241,13 +244,17 @@ struct NativeGroupNorm {
   static std::array<Meta, 3> infer(const Tensor& x, const OptTensor& weight, const OptTensor& bias, int64_t n,
                                    int64_t c, int64_t inner, int64_t group, double) {
     check_floating(x, "group_norm", "GroupNormKernelImpl");
-    EMBER_CHECK(group > 0 && c >= 0 && c % group == 0, "group_norm: Expected number of channels in input to be divisible by "
-                "num_groups, but got input of shape ", x.sizes(), " and num_groups=", group);
-    EMBER_CHECK(n >= 0 && inner >= 0 && count(Dims{n, c, inner}) == x.numel(), "group_norm: N=", n, ", C=", c, ", HxW=",
-                inner, " do not fit input of shape ", x.sizes());
+    EMBER_CHECK(group > 0 && c >= 0 && c % group == 0,
+                "group_norm: Expected number of channels in input to be divisible by "
+                "num_groups, but got input of shape ",
+                x.sizes(), " and num_groups=", group);
+    EMBER_CHECK(n >= 0 && inner >= 0 && count(Dims{n, c, inner}) == x.numel(), "group_norm: N=", n, ", C=", c,
+                ", HxW=", inner, " do not fit input of shape ", x.sizes());
     for (const OptTensor* t : {&weight, &bias}) {
-      EMBER_CHECK(!t->defined() || t->numel() == c, "group_norm: Expected weight and bias to be vectors of size equal to "
-                  "the number of channels in input, ", c, ", but got shape ", t->sizes());
+      EMBER_CHECK(!t->defined() || t->numel() == c,
+                  "group_norm: Expected weight and bias to be vectors of size equal to "
+                  "the number of channels in input, ",
+                  c, ", but got shape ", t->sizes());
     }
     Meta stat(Dims{n, group}, stat_type(x.dtype()), x.device());
     return {Meta(x.sizes(), x), stat, stat};
@@ -314,8 +321,10 @@ struct GroupNorm {
                 input.dim());
     EMBER_CHECK(groups > 0, "group_norm: Expected num groups to be greater than 0, got ", groups);
     int64_t n = input->sizes[0], c = input->sizes[1];
-    EMBER_CHECK(c % groups == 0, "group_norm: Expected number of channels in input to be divisible by num_groups, but "
-                "got input of shape ", input.sizes(), " and num_groups=", groups);
+    EMBER_CHECK(c % groups == 0,
+                "group_norm: Expected number of channels in input to be divisible by num_groups, but "
+                "got input of shape ",
+                input.sizes(), " and num_groups=", groups);
     for (const Tensor* t : {&weight, &bias}) {
       EMBER_CHECK(!t->defined() || (t->dim() == 1 && t->numel() == c), "group_norm: Expected ",
                   t == &weight ? "weight" : "bias",
@@ -461,8 +470,8 @@ struct NativeBatchNormBackward {
   static constexpr auto doc = "The gradients of batch_norm to input, weight and bias, those that output_mask asks for";
   static constexpr auto kind = Kind::kReduce;
   static constexpr auto forms = form::kFunction;
-  static std::array<Meta, 3> infer(const Tensor&, const Tensor& x, const OptTensor&, const Tensor&, const Tensor&,
-                                   bool, Span<bool> mask) {
+  static std::array<Meta, 3> infer(const Tensor&, const Tensor& x, const OptTensor&, const Tensor&, const Tensor&, bool,
+                                   Span<bool> mask) {
     Meta channel(Dims{x->sizes[1]}, x);
     return {only_if(mask[0], batch_meta(x)), only_if(mask[1], channel), only_if(mask[2], channel)};
   }
@@ -478,16 +487,16 @@ struct NativeBatchNormBackward {
 
 struct BatchNorm {
   static constexpr auto schema =
-      "batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, "
+      "batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool "
+      "training, "
       "float momentum, float eps, bool cudnn_enabled=True) -> Tensor";
   static constexpr auto doc = R"((x - mean) / sqrt(var + eps) * weight + bias per channel of [N, C, ...].
 
 When training, by the batch's statistics, towards which the running ones move; else by the running ones.)";
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kFunction;
-  static Tensor call(const Tensor& input, const OptTensor& weight, const OptTensor& bias,
-                     const OptTensor& running_mean, const OptTensor& running_var, bool training, double momentum,
-                     double eps, bool) {
+  static Tensor call(const Tensor& input, const OptTensor& weight, const OptTensor& bias, const OptTensor& running_mean,
+                     const OptTensor& running_var, bool training, double momentum, double eps, bool) {
     return std::get<0>(native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps));
   }
 };
@@ -499,9 +508,8 @@ struct InstanceNorm {
   static constexpr auto doc = "batch_norm of each sample's channels alone; running statistics average over the samples";
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kFunction;
-  static Tensor call(const Tensor& input, const OptTensor& weight, const OptTensor& bias,
-                     const OptTensor& running_mean, const OptTensor& running_var, bool use_input_stats,
-                     double momentum, double eps, bool) {
+  static Tensor call(const Tensor& input, const OptTensor& weight, const OptTensor& bias, const OptTensor& running_mean,
+                     const OptTensor& running_var, bool use_input_stats, double momentum, double eps, bool) {
     EMBER_CHECK(input.dim() >= 2, "instance_norm: expected an input [N, C, ...], but got ", input.sizes());
     EMBER_CHECK(use_input_stats || (running_mean.defined() && running_var.defined()),
                 "instance_norm: Expected running_mean and running_var to be defined when use_input_stats is false");

@@ -24,8 +24,9 @@ Meta like_image(DimsView sizes, const Tensor& x, DType dtype) {
 Tensor image(const Tensor& x, bool channels_last) {
   if (!channels_last) return dense(x);
   if (is_channels_last(x)) return x;
-  Tensor copy = empty(Meta(x.sizes(), strides_of(x.dim() == 4 ? MemoryFormat::kChannelsLast : MemoryFormat::kChannelsLast3d,
-                                                 x.sizes()), x.dtype(), x.device()));
+  Tensor copy = empty(
+      Meta(x.sizes(), strides_of(x.dim() == 4 ? MemoryFormat::kChannelsLast : MemoryFormat::kChannelsLast3d, x.sizes()),
+           x.dtype(), x.device()));
   cpu::copy(copy, x);
   return copy;
 }
@@ -73,8 +74,8 @@ Dims pooled_sizes(std::string_view op, const Tensor& x, DimsView kernel, DimsVie
     EMBER_CHECK(l > 0, op, ": dilation should be greater than zero, but got dilation=", dilation);
     EMBER_CHECK(padding[i] >= 0, op, ": pad must be non-negative, but got pad: ", padding[i]);
     EMBER_CHECK(padding[i] <= ((kernel[i] - 1) * l + 1) / 2, op,
-                ": pad should be at most half of effective kernel size, but got pad=", padding[i], ", kernel_size=",
-                kernel[i], " and dilation=", l);
+                ": pad should be at most half of effective kernel size, but got pad=", padding[i],
+                ", kernel_size=", kernel[i], " and dilation=", l);
     sizes[first + i] = pooled_size(sizes[first + i], kernel[i], stride[i], padding[i], l, ceil_mode);
     fits &= sizes[first + i] >= 1;
   }
@@ -208,8 +209,8 @@ struct AvgPoolBackward {
     p.count_include_pad = count_include_pad, p.divisor_override = divisor_override.value_or(0);
     if (dx.numel()) cpu::avg_pool_backward(dx.dtype(), p, image(g, last).data(), dx.data());
   }
-  static void vjp(Grads& d, const Tensor&, DimsView, DimsView kernel, DimsView stride, DimsView padding,
-                  bool ceil_mode, bool count_include_pad, OptInt divisor_override) {
+  static void vjp(Grads& d, const Tensor&, DimsView, DimsView kernel, DimsView stride, DimsView padding, bool ceil_mode,
+                  bool count_include_pad, OptInt divisor_override) {
     d.set(0, avg_pool(d.g(), kernel, stride, padding, ceil_mode, count_include_pad, divisor_override));
   }
 };
@@ -254,7 +255,8 @@ struct AdaptiveAvgPoolBackward {
     if (dx.numel()) cpu::avg_pool_backward(dx.dtype(), p, image(g, last).data(), dx.data());
   }
   static void vjp(Grads& d, const Tensor& g, DimsView input_size) {
-    d.set(0, adaptive_avg_pool(d.g(), DimsView(g->sizes.data() + g->sizes.size() - input_size.size(), input_size.size())));
+    d.set(0,
+          adaptive_avg_pool(d.g(), DimsView(g->sizes.data() + g->sizes.size() - input_size.size(), input_size.size())));
   }
 };
 
@@ -268,7 +270,9 @@ constexpr const char* pick(const char* one, const char* two, const char* three) 
 Dims window_list(std::string_view op, std::string_view what, DimsView given, int n) {
   if (given.size() == 1) return Dims(static_cast<size_t>(n), given[0]);
   EMBER_CHECK(given.size() == static_cast<size_t>(n), op, ": ", what, " must either be a single int, or a tuple of ",
-              n == 1 ? "one int" : n == 2 ? "two ints" : "three ints");
+              n == 1   ? "one int"
+              : n == 2 ? "two ints"
+                       : "three ints");
   return Dims(given);
 }
 
@@ -331,12 +335,12 @@ struct MaxPoolNd {
 
 template <int n>
 struct AvgPoolNd {
-  static constexpr auto schema = pick<n>(
-      "",
-      "avg_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, bool ceil_mode=False, "
-      "bool count_include_pad=True, int? divisor_override=None) -> Tensor",
-      "avg_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, bool ceil_mode=False, "
-      "bool count_include_pad=True, int? divisor_override=None) -> Tensor");
+  static constexpr auto schema =
+      pick<n>("",
+              "avg_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, bool ceil_mode=False, "
+              "bool count_include_pad=True, int? divisor_override=None) -> Tensor",
+              "avg_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, bool ceil_mode=False, "
+              "bool count_include_pad=True, int? divisor_override=None) -> Tensor");
   static constexpr auto doc = "The average of each window of [N, C, ...] or [C, ...]";
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kFunction;
@@ -362,8 +366,8 @@ struct AvgPool1d {
 
 Dims adaptive_size(std::string_view op, const Tensor& x, DimsView output_size, int n) {
   Dims size = window_list(op, "output_size", output_size, n);
-  EMBER_CHECK(x.dim() == n + 1 || x.dim() == n + 2, op, "(): Expected ", n + 1, "D or ", n + 2,
-              "D tensor, but got ", x.sizes());
+  EMBER_CHECK(x.dim() == n + 1 || x.dim() == n + 2, op, "(): Expected ", n + 1, "D or ", n + 2, "D tensor, but got ",
+              x.sizes());
   for (int64_t s : size) {
     EMBER_CHECK(s >= 0, op, ": elements of output_size must be greater than or equal to 0 but received ", size);
   }
@@ -413,14 +417,16 @@ struct MaxUnpool {
   static constexpr auto forms = form::kFunction;
   static Tensor unpool(const Tensor& self, const Tensor& indices, DimsView output_size) {
     constexpr auto op = pick<n>("", "max_unpool2d", "max_unpool3d");
-    EMBER_CHECK(indices.dtype() == DType::kInt64, op, ": elements in indices should be type int64 but got: ",
-                indices.dtype());
+    EMBER_CHECK(indices.dtype() == DType::kInt64, op,
+                ": elements in indices should be type int64 but got: ", indices.dtype());
     EMBER_CHECK(output_size.size() == n, op, ": There should be exactly ", n, " elements in output_size, but got ",
                 output_size.size(), " elements.");
     EMBER_CHECK(self.dim() == n + 1 || self.dim() == n + 2, op, ": Input to ", op, " should be a ", n + 1, "d or ",
                 n + 2, "d Tensor, but got a tensor with ", self.dim(), " dimensions.");
-    EMBER_CHECK(self.sizes() == indices.sizes(), op, ": Expected shape of indices to be same as that of the input "
-                "tensor (", self.sizes(), ") but got indices tensor with shape: ", indices.sizes());
+    EMBER_CHECK(self.sizes() == indices.sizes(), op,
+                ": Expected shape of indices to be same as that of the input "
+                "tensor (",
+                self.sizes(), ") but got indices tensor with shape: ", indices.sizes());
     Dims sizes = self.sizes(), flat(self->sizes.begin(), self->sizes.end() - n);
     std::copy(output_size.begin(), output_size.end(), sizes.end() - n);
     flat.push_back(count(output_size));

@@ -31,9 +31,7 @@ Taps make_taps(Mode mode, int64_t in, int64_t out, bool align_corners, double fa
   T scale = align_corners ? (out > 1 ? static_cast<T>(in - 1) / static_cast<T>(out - 1) : 0)
             : factor > 0  ? static_cast<T>(1 / factor)
                           : static_cast<T>(in) / static_cast<T>(out);
-  auto put = [&](int64_t i, double w) {
-    t.index.push_back(std::clamp<int64_t>(i, 0, in - 1)), t.weight.push_back(w);
-  };
+  auto put = [&](int64_t i, double w) { t.index.push_back(std::clamp<int64_t>(i, 0, in - 1)), t.weight.push_back(w); };
   if (mode == kLinearSmooth || mode == kCubicSmooth) {
     double reach = mode == kLinearSmooth ? 1 : 2, wide = std::max<double>(scale, 1), support = reach * wide;
     t.taps = static_cast<int64_t>(std::ceil(support)) * 2 + 1;
@@ -53,7 +51,8 @@ Taps make_taps(Mode mode, int64_t in, int64_t out, bool align_corners, double fa
     return t;
   }
   for (int64_t j = 0; j < out; ++j) {
-    T center = align_corners ? scale * static_cast<T>(j) : scale * (static_cast<T>(j) + static_cast<T>(0.5)) - static_cast<T>(0.5);
+    T center = align_corners ? scale * static_cast<T>(j)
+                             : scale * (static_cast<T>(j) + static_cast<T>(0.5)) - static_cast<T>(0.5);
     switch (mode) {
       case kNearest:  // float for every dtype
       case kNearestExact: {
@@ -105,8 +104,8 @@ void resample_dim(const Taps& t, const T* x, T* y, int64_t outer, int64_t in, in
 
 // All spatial dims in turn; `back` runs the same tables from the output's sizes to the input's.
 template <class T>
-void resample(const Tensor& from, const Tensor& to, Mode mode, bool align_corners,
-              std::optional<Span<double>> factors, bool back) {
+void resample(const Tensor& from, const Tensor& to, Mode mode, bool align_corners, std::optional<Span<double>> factors,
+              bool back) {
   Dims sizes = from.sizes();
   DType compute = dtype_of<T>;
   Tensor now = dense(from, compute);
@@ -115,7 +114,8 @@ void resample(const Tensor& from, const Tensor& to, Mode mode, bool align_corner
     size_t at = static_cast<size_t>(d) + 2;
     int64_t in = (back ? to : from).sizes()[at], out = (back ? from : to).sizes()[at];
     Taps taps = make_taps<T>(mode, in, out, align_corners, factors ? (*factors)[static_cast<size_t>(d)] : 0);
-    int64_t outer = count(DimsView(sizes.data(), at)), inner = count(DimsView(sizes.data() + at + 1, sizes.size() - at - 1));
+    int64_t outer = count(DimsView(sizes.data(), at)),
+            inner = count(DimsView(sizes.data() + at + 1, sizes.size() - at - 1));
     sizes[at] = to.sizes()[at];
     Tensor next = empty_raw(sizes, compute);
     resample_dim<T>(taps, now.data<T>(), next.data<T>(), outer, in, out, inner, back);
@@ -144,7 +144,8 @@ Meta image_meta(DimsView sizes, const Tensor& like) {
 
 struct Resample {
   static constexpr auto schema =
-      "_resample(Tensor self, SymInt[] output_size, int mode, bool align_corners, float[]? scale_factors=None) -> Tensor";
+      "_resample(Tensor self, SymInt[] output_size, int mode, bool align_corners, float[]? scale_factors=None) -> "
+      "Tensor";
   static constexpr auto doc = "Interpolation of [N, C, ...] to other spatial sizes";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction;
@@ -185,7 +186,8 @@ struct ResampleBackward {
 
 Tensor upsampled(const Tensor& x, OptDims size, std::optional<Span<double>> factors, Mode mode, bool align, int64_t n) {
   EMBER_CHECK(x.dim() == n + 2, "interpolate: expected an input of ", n + 2, " dims [N, C, ...], but got ", x.sizes());
-  EMBER_CHECK(size.has_value() != factors.has_value(), "interpolate: Must specify exactly one of output_size and "
+  EMBER_CHECK(size.has_value() != factors.has_value(),
+              "interpolate: Must specify exactly one of output_size and "
               "scale_factors");
   Dims out;
   for (int64_t i = 0; i < n; ++i) {
@@ -194,8 +196,10 @@ Tensor upsampled(const Tensor& x, OptDims size, std::optional<Span<double>> fact
                 "interpolate: expected one size or factor for each of ", n, " spatial dims");
     double in = static_cast<double>(x->sizes[k + 2]);
     out.push_back(size ? (*size)[k] : static_cast<int64_t>(std::floor(in * (*factors)[k])));
-    EMBER_CHECK(x->sizes[k + 2] > 0 && out[k] > 0, "interpolate: Input and output sizes should be greater than 0, but "
-                "got input ", x.sizes(), " and output ", out);
+    EMBER_CHECK(x->sizes[k + 2] > 0 && out[k] > 0,
+                "interpolate: Input and output sizes should be greater than 0, but "
+                "got input ",
+                x.sizes(), " and output ", out);
   }
   return resample(x, out, mode, align, factors);
 }
@@ -207,9 +211,12 @@ constexpr auto nearest_schema() {
            : n == 2 ? "upsample_nearest2d(Tensor input, SymInt[]? output_size, float[]? scale_factors=None) -> Tensor"
                     : "upsample_nearest3d(Tensor input, SymInt[]? output_size, float[]? scale_factors=None) -> Tensor";
   } else {
-    return n == 1   ? "_upsample_nearest_exact1d(Tensor input, SymInt[]? output_size, float[]? scale_factors=None) -> Tensor"
-           : n == 2 ? "_upsample_nearest_exact2d(Tensor input, SymInt[]? output_size, float[]? scale_factors=None) -> Tensor"
-                    : "_upsample_nearest_exact3d(Tensor input, SymInt[]? output_size, float[]? scale_factors=None) -> Tensor";
+    return n == 1
+               ? "_upsample_nearest_exact1d(Tensor input, SymInt[]? output_size, float[]? scale_factors=None) -> Tensor"
+           : n == 2
+               ? "_upsample_nearest_exact2d(Tensor input, SymInt[]? output_size, float[]? scale_factors=None) -> Tensor"
+               : "_upsample_nearest_exact3d(Tensor input, SymInt[]? output_size, float[]? scale_factors=None) -> "
+                 "Tensor";
   }
 }
 template <Mode mode, int n>
@@ -223,16 +230,16 @@ struct Nearest {
   }
 };
 
-#define EMBER_SMOOTH(Struct, name, mode, n)                                                                  \
-  struct Struct {                                                                                            \
-    static constexpr auto schema =                                                                           \
+#define EMBER_SMOOTH(Struct, name, mode, n)                                                                            \
+  struct Struct {                                                                                                      \
+    static constexpr auto schema =                                                                                     \
         name "(Tensor input, SymInt[]? output_size, bool align_corners=False, float[]? scale_factors=None) -> Tensor"; \
-    static constexpr auto doc = "Interpolation; align_corners: the corner elements keep their places";       \
-    static constexpr auto kind = Kind::kComposite;                                                           \
-    static constexpr auto forms = form::kFunction;                                                           \
-    static Tensor call(const Tensor& x, OptDims size, bool align, std::optional<Span<double>> factors) {     \
-      return upsampled(x, size, factors, mode, align, n);                                                    \
-    }                                                                                                        \
+    static constexpr auto doc = "Interpolation; align_corners: the corner elements keep their places";                 \
+    static constexpr auto kind = Kind::kComposite;                                                                     \
+    static constexpr auto forms = form::kFunction;                                                                     \
+    static Tensor call(const Tensor& x, OptDims size, bool align, std::optional<Span<double>> factors) {               \
+      return upsampled(x, size, factors, mode, align, n);                                                              \
+    }                                                                                                                  \
   };
 EMBER_SMOOTH(Linear1d, "upsample_linear1d", kLinear, 1)
 EMBER_SMOOTH(Bilinear2d, "upsample_bilinear2d", kLinear, 2)

@@ -27,9 +27,8 @@ void softmax_rows(const Tensor& y, const Tensor& self, int64_t dim, bool log) {
   if (y.numel() == 0) return;
   Rows r(self, dim);
   Tensor x = dense(self, y.dtype());
-  fill_dense(y, [&](const Tensor& out) {
-    cpu::softmax(out.dtype(), x.data(), out.data(), r.outer, r.size, r.inner, log);
-  });
+  fill_dense(
+      y, [&](const Tensor& out) { cpu::softmax(out.dtype(), x.data(), out.data(), r.outer, r.size, r.inner, log); });
 }
 
 void softmax_backward_rows(const Tensor& dx, const Tensor& grad, const Tensor& output, int64_t dim, bool log) {
@@ -48,7 +47,9 @@ struct SoftmaxBackward {
   static constexpr auto forms = form::kFunction;
   static constexpr Saves saves = {.inputs = 0b11};
   static Meta infer(const Tensor&, const Tensor& output, int64_t) { return {output.sizes(), output}; }
-  static void cpu(Out dx, const Tensor& g, const Tensor& y, int64_t dim) { softmax_backward_rows(dx, g, y, dim, false); }
+  static void cpu(Out dx, const Tensor& g, const Tensor& y, int64_t dim) {
+    softmax_backward_rows(dx, g, y, dim, false);
+  }
   static void vjp(Grads& d, const Tensor& g, const Tensor& y, int64_t dim) {
     Tensor v = d.g();
     auto total = [&](const Tensor& x) { return sum(x, Dims{dim}, true); };
@@ -94,9 +95,7 @@ struct LogSoftmax {
     return softmax_meta("log_softmax", "log_softmax_lastdim_kernel_impl", self, dim, dtype);
   }
   static void cpu(Out y, const Tensor& self, int64_t dim, OptDType) { softmax_rows(y, self, dim, true); }
-  static void vjp(Grads& d, const Tensor&, int64_t dim, OptDType) {
-    d.set(0, log_softmax_backward(d.g(), d.y(), dim));
-  }
+  static void vjp(Grads& d, const Tensor&, int64_t dim, OptDType) { d.set(0, log_softmax_backward(d.g(), d.y(), dim)); }
 };
 
 }  // namespace
