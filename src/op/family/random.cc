@@ -62,7 +62,7 @@ void fill_uniform(const Tensor& y, double from, double to, Generator* g) {
 void fill_normal(const Tensor& y, double mean, double std, Generator* g) {
   DType part = real_of(y.dtype());
   int64_t parts = is_complex(y.dtype()) ? 2 : 1;
-  if (parts == 2) std *= std::sqrt(0.5);  // the variance is the two parts' together
+  if (parts == 2) std /= std::sqrt(2.0);  // the variance is the two parts' together
   bool serial = !y.is_contiguous();
   fill_in_memory_order(y, [&](void* out, int64_t n) {
     (serial ? kernel::normal_serial : kernel::normal)(generator_or_default(g), part, out, n * parts, mean, std);
