@@ -283,10 +283,10 @@ Signature::Signature(const Op& op) : op(&op) {
   factory = dtype && device;
   if (factory && tensors == 0) this->device = schema.find("device");
   // A number may stand for a tensor where tensors of any shape meet; an op on one tensor wants a tensor.
-  static constexpr std::string_view kAlso[] = {"where",        "lerp",        "isin",        "bucketize",
-                                               "searchsorted", "masked_fill", "result_type", "clamp_min",   "clamp_max", "float_power",
-                                               "greater",      "greater_equal", "less",      "less_equal", "not_equal", "xlogy",
-                                               "index_put",    "fill",        "copy"};
+  static constexpr std::string_view kAlso[] = {
+      "where",     "lerp",      "isin",        "bucketize", "searchsorted",  "masked_fill", "result_type",
+      "clamp_min", "clamp_max", "float_power", "greater",   "greater_equal", "less",        "less_equal",
+      "not_equal", "xlogy",     "index_put",   "fill",      "copy"};
   bool numbers = (op.kind == Kind::kPointwise && tensors > 1) || std::ranges::count(kAlso, op.name()) > 0;
   static constexpr std::string_view kBinary[] = {"add",
                                                  "sub",
