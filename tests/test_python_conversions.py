@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import torch
 
+pytestmark = pytest.mark.sanitize
+
 DTYPES = [
     "bool",
     "uint8",

@@ -9,6 +9,8 @@ import weakref
 import ember
 import pytest
 
+pytestmark = pytest.mark.sanitize
+
 
 def test_grad_is_one_object():
     p = ember.ones(2, requires_grad=True)
