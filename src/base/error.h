@@ -23,13 +23,27 @@ class EMBER_API Error : public std::exception {  // RuntimeError
  private:
   std::string what_;
 };
-struct EMBER_API IndexError : Error { using Error::Error; };
-struct EMBER_API TypeError : Error { using Error::Error; };
-struct EMBER_API ValueError : Error { using Error::Error; };
-struct EMBER_API NotImplementedError : Error { using Error::Error; };
-struct EMBER_API OutOfMemoryError : Error { using Error::Error; };
-struct EMBER_API LinAlgError : Error { using Error::Error; };
-struct EMBER_API FileError : Error { using Error::Error; };  // OSError
+struct EMBER_API IndexError : Error {
+  using Error::Error;
+};
+struct EMBER_API TypeError : Error {
+  using Error::Error;
+};
+struct EMBER_API ValueError : Error {
+  using Error::Error;
+};
+struct EMBER_API NotImplementedError : Error {
+  using Error::Error;
+};
+struct EMBER_API OutOfMemoryError : Error {
+  using Error::Error;
+};
+struct EMBER_API LinAlgError : Error {
+  using Error::Error;
+};
+struct EMBER_API FileError : Error {
+  using Error::Error;
+};  // OSError
 
 // Appends one part of a message. Types elsewhere join in by an overload found by argument-dependent lookup.
 EMBER_API void append(std::string& out, std::string_view part);
@@ -59,8 +73,8 @@ template <class E, class... Parts>
 
 }  // namespace ember
 
-#define EMBER_CHECK_AS(type, cond, ...) \
-  do { \
+#define EMBER_CHECK_AS(type, cond, ...)                            \
+  do {                                                             \
     if (EMBER_UNLIKELY(!(cond))) ::ember::fail<type>(__VA_ARGS__); \
   } while (0)
 #define EMBER_CHECK(cond, ...) EMBER_CHECK_AS(::ember::Error, cond, __VA_ARGS__)

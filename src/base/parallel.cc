@@ -1,7 +1,8 @@
 // The pool. One job at a time: the caller publishes it, works on it too, closes it, and waits only for workers that
 // have joined; a worker that wakes late finds it closed and costs nothing. Every thread starts on a share of its own
 // (the same pieces at each call, so they are still in its cache) and then helps with the others' shares.
-// Idle workers spin for as long as a few wake-ups cost, then sleep. Workers are never joined: the process may exit at any time.
+// Idle workers spin for as long as a few wake-ups cost, then sleep. Workers are never joined: the process may exit at
+// any time.
 #include "base/parallel.h"
 
 #include <pthread.h>

@@ -12,11 +12,17 @@ namespace ember::cpu::EMBER_ISA {
 
 // Words that are trivial for real numbers.
 template <class T>
-EMBER_INLINE Vec<T> conj(Vec<T> x) { return x; }
+EMBER_INLINE Vec<T> conj(Vec<T> x) {
+  return x;
+}
 template <class T>
-EMBER_INLINE Vec<T> real(Vec<T> x) { return x; }
+EMBER_INLINE Vec<T> real(Vec<T> x) {
+  return x;
+}
 template <class T>
-EMBER_INLINE Vec<T> sgn(Vec<T> x) { return sign(x); }
+EMBER_INLINE Vec<T> sgn(Vec<T> x) {
+  return sign(x);
+}
 
 template <class V>
 struct Real {  // loads and stores of a real compute type

@@ -243,8 +243,7 @@ std::vector<Tensor> walk(Span<Tensor> roots, Span<Tensor> grads, Span<Tensor> in
     return {};
   }
   for (size_t i = 0; i < out.size(); ++i) {
-    EMBER_CHECK(out[i].defined() || allow_unused,
-                "The differentiated Tensor at index ", static_cast<int64_t>(i),
+    EMBER_CHECK(out[i].defined() || allow_unused, "The differentiated Tensor at index ", static_cast<int64_t>(i),
                 " appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.");
   }
   return out;

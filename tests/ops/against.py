@@ -1,5 +1,6 @@
 # Runs one function with Ember and with PyTorch and compares everything that a user can see of the results: values,
-# dtype, shape, strides, storage offset, gradients, and errors. Case tables in the test files are functions of the module.
+# dtype, shape, strides, storage offset, gradients, and errors. Case tables in the test files are functions of the
+# module.
 """One function, two frameworks, the same answer."""
 
 import ember

@@ -6,8 +6,14 @@
 namespace ember::cpu {
 
 using ConvertRows = void (*)(const void* from, void* to, int64_t n);
-namespace baseline { ConvertRows convert_rows(int from, int to); }
-namespace avx2 { ConvertRows convert_rows(int from, int to); }
-namespace avx512 { ConvertRows convert_rows(int from, int to); }
+namespace baseline {
+ConvertRows convert_rows(int from, int to);
+}
+namespace avx2 {
+ConvertRows convert_rows(int from, int to);
+}
+namespace avx512 {
+ConvertRows convert_rows(int from, int to);
+}
 
 }  // namespace ember::cpu

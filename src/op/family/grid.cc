@@ -60,7 +60,8 @@ struct GridSampler {
       "grid_sampler(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor";
   static constexpr auto doc = R"(Values of input [N, C, H, W] at grid [N, H', W', 2], or of [N, C, D, H, W] at [..., 3].
 
-Coordinates run from -1 to 1, x first. interpolation_mode: 0 linear, 1 nearest, 2 cubic; padding_mode: 0 zeros, 1 border,
+Coordinates run from -1 to 1, x first. interpolation_mode: 0 linear, 1 nearest, 2 cubic; padding_mode: 0 zeros, 1
+border,
 2 reflection.)";
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kFunction;

@@ -72,7 +72,8 @@ struct Index {
   static constexpr auto schema = "index(Tensor self, Tensor?[] indices) -> Tensor";
   static constexpr auto doc = R"(x[indices]: one index tensor (or None) a dim, broadcast together.
 
-Masks stand for the places of their true elements. The indexed dims are replaced where they stand if they are adjacent, else they come first.)";
+Masks stand for the places of their true elements. The indexed dims are replaced where they stand if they are
+adjacent, else they come first.)";
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kFunction;
   static Tensor call(const Tensor& self, List indices) {

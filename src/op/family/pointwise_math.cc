@@ -349,7 +349,6 @@ struct ConjPhysical {
 
 EMBER_POINTWISE_FAMILY(math, Abs, Neg, Square, Reciprocal, Sqrt, Rsqrt, Exp, Exp2, Expm1, Log, Log2, Log10, Log1p, Sin,
                        Cos, Tan, Asin, Acos, Atan, Sinh, Cosh, Tanh, Asinh, Acosh, Atanh, Erf, Erfc, Erfinv, Lgamma,
-                       Digamma, Floor, Ceil, Trunc, Round, Frac, Sign, Sgn,
-                       ConjPhysical)
+                       Digamma, Floor, Ceil, Trunc, Round, Frac, Sign, Sgn, ConjPhysical)
 
 }  // namespace ember::EMBER_READER

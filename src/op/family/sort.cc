@@ -264,7 +264,8 @@ struct Unique2 {
 template <bool kConsecutive>
 Tensor3 distinct_slices(const Tensor& x, int64_t dim) {
   check_known("unique", x);
-  EMBER_CHECK_INDEX(x.dim() > 0, "unique: expected a tensor with at least one dimension when dim is given, got a 0-d one");
+  EMBER_CHECK_INDEX(x.dim() > 0,
+                    "unique: expected a tensor with at least one dimension when dim is given, got a 0-d one");
   const int64_t d = wrap_dim(dim, x.dim());
   cpu::UniqueSlices u = cpu::unique_slices(x, d, kConsecutive);
   const Without kernels_only(~Keys{0});

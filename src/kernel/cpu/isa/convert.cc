@@ -38,9 +38,10 @@ void rows(const void* from, void* to, int64_t n) {
 template <class S>
 constexpr void fill_row(ConvertRows* row) {
   int i = 0;
-  ((row[i++] = rows<S, bool>), (row[i++] = rows<S, uint8_t>), (row[i++] = rows<S, int8_t>), (row[i++] = rows<S, uint16_t>),
-   (row[i++] = rows<S, int16_t>), (row[i++] = rows<S, uint32_t>), (row[i++] = rows<S, int32_t>), (row[i++] = rows<S, uint64_t>),
-   (row[i++] = rows<S, int64_t>), (row[i++] = rows<S, Half>), (row[i++] = rows<S, BFloat16>), (row[i++] = rows<S, float>),
+  ((row[i++] = rows<S, bool>), (row[i++] = rows<S, uint8_t>), (row[i++] = rows<S, int8_t>),
+   (row[i++] = rows<S, uint16_t>), (row[i++] = rows<S, int16_t>), (row[i++] = rows<S, uint32_t>),
+   (row[i++] = rows<S, int32_t>), (row[i++] = rows<S, uint64_t>), (row[i++] = rows<S, int64_t>),
+   (row[i++] = rows<S, Half>), (row[i++] = rows<S, BFloat16>), (row[i++] = rows<S, float>),
    (row[i++] = rows<S, double>), (row[i++] = rows<S, Pair<float>>), (row[i++] = rows<S, Pair<double>>));
 }
 
@@ -52,7 +53,8 @@ constexpr Table make_table() {
   Table t{};
   int i = 0;
   fill_row<bool>(t.at[i++]), fill_row<uint8_t>(t.at[i++]), fill_row<int8_t>(t.at[i++]), fill_row<uint16_t>(t.at[i++]);
-  fill_row<int16_t>(t.at[i++]), fill_row<uint32_t>(t.at[i++]), fill_row<int32_t>(t.at[i++]), fill_row<uint64_t>(t.at[i++]);
+  fill_row<int16_t>(t.at[i++]), fill_row<uint32_t>(t.at[i++]), fill_row<int32_t>(t.at[i++]),
+      fill_row<uint64_t>(t.at[i++]);
   fill_row<int64_t>(t.at[i++]), fill_row<Half>(t.at[i++]), fill_row<BFloat16>(t.at[i++]), fill_row<float>(t.at[i++]);
   fill_row<double>(t.at[i++]), fill_row<Pair<float>>(t.at[i++]), fill_row<Pair<double>>(t.at[i++]);
   return t;
