@@ -3,15 +3,16 @@
 // (op/tensor_words.h).
 #pragma once
 
-#define EMBER_UNARY_WORDS(M)                                                                                      \
-  M(abs)                                                                                                          \
-  M(sqrt)                                                                                                         \
-  M(rsqrt)                                                                                                        \
-  M(exp)                                                                                                          \
-  M(exp2)                                                                                                         \
-  M(expm1) M(log) M(log2) M(log10) M(log1p) M(sin) M(cos) M(tan) M(asin) M(acos) M(atan) M(sinh) M(cosh) M(tanh)  \
-      M(asinh) M(acosh) M(atanh) M(erf) M(erfc) M(erfinv) M(lgamma) M(digamma) M(floor) M(ceil) M(trunc) M(round) \
-          M(sign) M(sgn) M(sigmoid) M(conj) M(real) M(imag)
+#define EMBER_UNARY_WORDS(M)                                                                                     \
+  M(abs)                                                                                                         \
+  M(sqrt)                                                                                                        \
+  M(rsqrt)                                                                                                       \
+  M(exp)                                                                                                         \
+  M(exp2)                                                                                                        \
+  M(expm1)                                                                                                       \
+  M(log) M(log2) M(log10) M(log1p) M(sin) M(cos) M(tan) M(asin) M(acos) M(atan) M(sinh) M(cosh) M(tanh) M(asinh) \
+      M(acosh) M(atanh) M(erf) M(erfc) M(erfinv) M(lgamma) M(digamma) M(floor) M(ceil) M(trunc) M(round) M(sign) \
+          M(sgn) M(sigmoid) M(conj) M(real) M(imag)
 
 #define EMBER_TEST_WORDS(M) M(isnan) M(isinf) M(isfinite) M(signbit)
 

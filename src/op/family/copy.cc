@@ -219,9 +219,9 @@ EMBER_CAST(ToHalf, "half", kFloat16)
 EMBER_CAST(ToBFloat16, "bfloat16", kBFloat16)
 EMBER_CAST(ToInt, "int", kInt32)
 EMBER_CAST(ToLong, "long", kInt64)
-EMBER_CAST(ToShort, "short", kInt16) EMBER_CAST(ToChar, "char", kInt8) EMBER_CAST(ToByte, "byte", kUInt8)
-    EMBER_CAST(ToBool, "bool", kBool) EMBER_CAST(ToCFloat, "cfloat", kComplex64)
-        EMBER_CAST(ToCDouble, "cdouble", kComplex128)
+EMBER_CAST(ToShort, "short", kInt16)
+EMBER_CAST(ToChar, "char", kInt8) EMBER_CAST(ToByte, "byte", kUInt8) EMBER_CAST(ToBool, "bool", kBool)
+    EMBER_CAST(ToCFloat, "cfloat", kComplex64) EMBER_CAST(ToCDouble, "cdouble", kComplex128)
 #undef EMBER_CAST
 
     // Not a view op, so that no interpreter sees one: the result shares memory and version but no history.
