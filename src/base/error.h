@@ -73,8 +73,8 @@ template <class E, class... Parts>
 
 }  // namespace ember
 
-#define EMBER_CHECK_AS(type, cond, ...)                            \
-  do {                                                             \
+#define EMBER_CHECK_AS(type, cond, ...) \
+  do { \
     if (EMBER_UNLIKELY(!(cond))) ::ember::fail<type>(__VA_ARGS__); \
   } while (0)
 #define EMBER_CHECK(cond, ...) EMBER_CHECK_AS(::ember::Error, cond, __VA_ARGS__)

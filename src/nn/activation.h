@@ -7,8 +7,8 @@
 
 namespace ember::nn {
 
-#define EMBER_ACTIVATION(Class, op)                                    \
-  struct EMBER_API Class : Module {                                    \
+#define EMBER_ACTIVATION(Class, op) \
+  struct EMBER_API Class : Module { \
     Tensor forward(const Tensor& input) override { return op(input); } \
   };
 EMBER_ACTIVATION(ReLU, relu)

@@ -93,9 +93,9 @@ class EMBER_API BatchNorm : public Module {
  public:
   const Tensor weight, bias, running_mean, running_var, num_batches_tracked;
 };
-#define EMBER_BATCH_NORM(Class)                               \
-  struct EMBER_API Class : BatchNorm {                        \
-    using BatchNorm::BatchNorm;                               \
+#define EMBER_BATCH_NORM(Class) \
+  struct EMBER_API Class : BatchNorm { \
+    using BatchNorm::BatchNorm; \
     void check_input_dim(const Tensor& input) const override; \
   };
 EMBER_BATCH_NORM(BatchNorm1d)

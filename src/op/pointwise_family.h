@@ -7,11 +7,11 @@
 #ifdef EMBER_ISA
 #include "op/pointwise_tiles.h"
 #define EMBER_READER cpu::EMBER_ISA
-#define EMBER_POINTWISE_FAMILY(family, ...)                         \
-  template <class... T>                                             \
-  struct family##_list {                                            \
+#define EMBER_POINTWISE_FAMILY(family, ...) \
+  template <class... T> \
+  struct family##_list { \
     static constexpr PointwiseTiles tiles[] = {make_tiles<T>()...}; \
-  };                                                                \
+  }; \
   const PointwiseTiles* pointwise_##family() { return family##_list<__VA_ARGS__>::tiles; }
 #else
 #include "op/pointwise_table.h"
@@ -21,23 +21,23 @@
 #else
 #define EMBER_WIDE_TILES(family) nullptr, nullptr
 #endif
-#define EMBER_POINTWISE_FAMILY(family, ...)                                                                      \
-  }                                                                                                              \
-  namespace ember::cpu {                                                                                         \
-  namespace baseline {                                                                                           \
-  const PointwiseTiles* pointwise_##family();                                                                    \
-  }                                                                                                              \
-  namespace avx2 {                                                                                               \
-  const PointwiseTiles* pointwise_##family();                                                                    \
-  }                                                                                                              \
-  namespace avx512 {                                                                                             \
-  const PointwiseTiles* pointwise_##family();                                                                    \
-  }                                                                                                              \
-  static std::vector<std::unique_ptr<Op>> make_##family() {                                                      \
-    using namespace ember::pointwise;                                                                            \
+#define EMBER_POINTWISE_FAMILY(family, ...) \
+  } \
+  namespace ember::cpu { \
+  namespace baseline { \
+  const PointwiseTiles* pointwise_##family(); \
+  } \
+  namespace avx2 { \
+  const PointwiseTiles* pointwise_##family(); \
+  } \
+  namespace avx512 { \
+  const PointwiseTiles* pointwise_##family(); \
+  } \
+  static std::vector<std::unique_ptr<Op>> make_##family() { \
+    using namespace ember::pointwise; \
     return ember::pointwise::make_family<__VA_ARGS__>(baseline::pointwise_##family(), EMBER_WIDE_TILES(family)); \
-  }                                                                                                              \
-  }                                                                                                              \
-  namespace ember {                                                                                              \
+  } \
+  } \
+  namespace ember { \
   std::vector<std::unique_ptr<Op>> pointwise_##family() { return cpu::make_##family(); }
 #endif

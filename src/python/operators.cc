@@ -60,15 +60,15 @@ PyObject* binary(Named& op, PyObject* a, PyObject* b) {
   return call(op, args, 2);
 }
 
-#define EMBER_BINARY(slot, op)               \
+#define EMBER_BINARY(slot, op) \
   PyObject* slot(PyObject* a, PyObject* b) { \
-    static Named named{op};                  \
-    return binary(named, a, b);              \
+    static Named named{op}; \
+    return binary(named, a, b); \
   }
-#define EMBER_UNARY(slot, op)   \
+#define EMBER_UNARY(slot, op) \
   PyObject* slot(PyObject* a) { \
-    static Named named{op};     \
-    return call(named, &a, 1);  \
+    static Named named{op}; \
+    return call(named, &a, 1); \
   }
 EMBER_BINARY(nb_add, "add")
 EMBER_BINARY(nb_sub, "sub")

@@ -20,7 +20,7 @@ PyObject* override(PyObject* self, const char* name, PyObject* const* args, Py_s
     return call_torch_function(method.get(), all.data(), nargs + 1, kwnames, &self, 1);
   });
 }
-#define EMBER_OVERRIDE(name, args, n, kwnames)                                  \
+#define EMBER_OVERRIDE(name, args, n, kwnames) \
   if (EMBER_UNLIKELY(!is_exact_tensor(self) && overrides_torch_function(self))) \
   return override(self, name, args, n, kwnames)
 

@@ -37,30 +37,30 @@ template <class... Parts>
 
 }  // namespace ember::test
 
-#define TEST(name)                                                    \
-  static void test_##name();                                          \
+#define TEST(name) \
+  static void test_##name(); \
   static ::ember::test::Register register_##name{#name, test_##name}; \
   static void test_##name()
-#define CHECK(cond)                                                                  \
-  do {                                                                               \
+#define CHECK(cond) \
+  do { \
     if (!(cond)) ::ember::test::fail(__FILE__, __LINE__, "CHECK(" #cond ") failed"); \
   } while (0)
-#define CHECK_EQ(a, b)                                                                               \
-  do {                                                                                               \
-    auto&& va_ = (a);                                                                                \
-    auto&& vb_ = (b);                                                                                \
+#define CHECK_EQ(a, b) \
+  do { \
+    auto&& va_ = (a); \
+    auto&& vb_ = (b); \
     if (!(va_ == vb_)) ::ember::test::fail(__FILE__, __LINE__, #a " == " #b ": ", va_, " vs ", vb_); \
   } while (0)
-#define CHECK_NEAR(a, b, tol)                                                                                         \
-  do {                                                                                                                \
-    double va_ = (a), vb_ = (b);                                                                                      \
+#define CHECK_NEAR(a, b, tol) \
+  do { \
+    double va_ = (a), vb_ = (b); \
     if (!(std::abs(va_ - vb_) <= (tol))) ::ember::test::fail(__FILE__, __LINE__, #a " ~ " #b ": ", va_, " vs ", vb_); \
   } while (0)
-#define CHECK_THROWS(expr, part)                                                                           \
-  do {                                                                                                     \
-    std::string what_ = "nothing was thrown";                                                              \
-    try {                                                                                                  \
-      (void)(expr);                                                                                        \
-    } catch (const std::exception& e) { what_ = e.what(); }                                                \
+#define CHECK_THROWS(expr, part) \
+  do { \
+    std::string what_ = "nothing was thrown"; \
+    try { \
+      (void)(expr); \
+    } catch (const std::exception& e) { what_ = e.what(); } \
     if (what_.find(part) == std::string::npos) ::ember::test::fail(__FILE__, __LINE__, #expr ": ", what_); \
   } while (0)

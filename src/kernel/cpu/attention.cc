@@ -16,9 +16,9 @@
 
 namespace ember::cpu {
 
-#define EMBER_ATTENTION_TABLES(isa)                  \
-  namespace isa {                                    \
-  extern const AttentionTable<float> attention_f32;  \
+#define EMBER_ATTENTION_TABLES(isa) \
+  namespace isa { \
+  extern const AttentionTable<float> attention_f32; \
   extern const AttentionTable<double> attention_f64; \
   }
 EMBER_ATTENTION_TABLES(baseline)

@@ -15,9 +15,9 @@
 
 namespace ember::cpu {
 
-#define EMBER_GEMM_TABLES(isa)             \
-  namespace isa {                          \
-  extern const GemmTable<float> gemm_f32;  \
+#define EMBER_GEMM_TABLES(isa) \
+  namespace isa { \
+  extern const GemmTable<float> gemm_f32; \
   extern const GemmTable<double> gemm_f64; \
   }
 EMBER_GEMM_TABLES(baseline)

@@ -31,10 +31,10 @@ namespace {
 
 template <class S, class T>
 const PoolTable<S, T>& pool_table();
-#define EMBER_POOL_PICK(S, T, name)     \
-  template <>                           \
+#define EMBER_POOL_PICK(S, T, name) \
+  template <> \
   const PoolTable<S, T>& pool_table() { \
-    return EMBER_PICK(pool_##name);     \
+    return EMBER_PICK(pool_##name); \
   }
 EMBER_POOL_TYPES(EMBER_POOL_PICK)
 

@@ -15,15 +15,15 @@ struct PoolTable {
   void (*scatter)(const T* g, int64_t n, T* dx, int64_t step);  // dx[i * step] += g[i]
 };
 
-#define EMBER_POOL_TYPES(M)                                                                           \
-  M(float, float, f32)                                                                                \
-  M(double, double, f64)                                                                              \
-  M(Half, float, f16)                                                                                 \
-  M(BFloat16, float, bf16)                                                                            \
-  M(int64_t, int64_t, i64)                                                                            \
-  M(int32_t, int32_t, i32)                                                                            \
-  M(int16_t, int16_t, i16)                                                                            \
-  M(int8_t, int8_t, i8) M(uint8_t, uint8_t, u8) M(uint16_t, uint16_t, u16) M(uint32_t, uint32_t, u32) \
-      M(uint64_t, uint64_t, u64)
+#define EMBER_POOL_TYPES(M) \
+  M(float, float, f32) \
+  M(double, double, f64) \
+  M(Half, float, f16) \
+  M(BFloat16, float, bf16) \
+  M(int64_t, int64_t, i64) \
+  M(int32_t, int32_t, i32) \
+  M(int16_t, int16_t, i16) \
+  M(int8_t, int8_t, i8) \
+  M(uint8_t, uint8_t, u8) M(uint16_t, uint16_t, u16) M(uint32_t, uint32_t, u32) M(uint64_t, uint64_t, u64)
 
 }  // namespace ember::cpu

@@ -13,8 +13,8 @@
 
 namespace ember::cpu {
 
-#define EMBER_REDUCE_TABLES(isa)           \
-  namespace isa {                          \
+#define EMBER_REDUCE_TABLES(isa) \
+  namespace isa { \
   extern const ReduceTables reduce_tables; \
   }
 EMBER_REDUCE_TABLES(baseline)

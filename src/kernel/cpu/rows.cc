@@ -12,11 +12,11 @@
 
 namespace ember::cpu {
 
-#define EMBER_ROW_TABLES(isa)                       \
-  namespace isa {                                   \
-  extern const RowTable<float, float> rows_f32;     \
-  extern const RowTable<double, double> rows_f64;   \
-  extern const RowTable<Half, float> rows_f16;      \
+#define EMBER_ROW_TABLES(isa) \
+  namespace isa { \
+  extern const RowTable<float, float> rows_f32; \
+  extern const RowTable<double, double> rows_f64; \
+  extern const RowTable<Half, float> rows_f16; \
   extern const RowTable<BFloat16, float> rows_bf16; \
   }
 EMBER_ROW_TABLES(baseline)

@@ -646,7 +646,7 @@ template <class A, class B>
 using VecOf = std::conditional_t<kIsVec<A>, A, B>;
 
 #define EMBER_WITH_NUMBERS(name) \
-  template <class A, class B>    \
+  template <class A, class B> \
   requires VecAndNumber<A, B> EMBER_INLINE VecOf<A, B> name(A a, B b) { return name(VecOf<A, B>(a), VecOf<A, B>(b)); }
 EMBER_WITH_NUMBERS(min)
 EMBER_WITH_NUMBERS(max)

@@ -29,17 +29,17 @@ Tensor clamped(const Tensor& x, const Tensor& low, const Tensor& high) {
 }
 Tensor bound(const std::optional<Scalar>& s) { return s ? Tensor(*s) : Tensor(); }
 
-#define EMBER_CLAMP(Struct, name)                                                                                      \
-  struct Struct : WithInplace {                                                                                        \
-    static constexpr auto schema = name "(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor";                 \
-    static constexpr auto doc = "min(max(self, lower bound), upper bound); one of the bounds may be left out";         \
-    static Tensor call(const Tensor& x, std::optional<Scalar> low, std::optional<Scalar> high) {                       \
-      return clamped(x, bound(low), bound(high));                                                                      \
-    }                                                                                                                  \
-  };                                                                                                                   \
-  struct Struct##Tensor : WithInplace {                                                                                \
-    static constexpr auto schema = name ".Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor";          \
-    static constexpr auto doc = "min(max(self, min), max) with bounds that broadcast";                                 \
+#define EMBER_CLAMP(Struct, name) \
+  struct Struct : WithInplace { \
+    static constexpr auto schema = name "(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor"; \
+    static constexpr auto doc = "min(max(self, lower bound), upper bound); one of the bounds may be left out"; \
+    static Tensor call(const Tensor& x, std::optional<Scalar> low, std::optional<Scalar> high) { \
+      return clamped(x, bound(low), bound(high)); \
+    } \
+  }; \
+  struct Struct##Tensor : WithInplace { \
+    static constexpr auto schema = name ".Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor"; \
+    static constexpr auto doc = "min(max(self, min), max) with bounds that broadcast"; \
     static Tensor call(const Tensor& x, const OptTensor& low, const OptTensor& high) { return clamped(x, low, high); } \
   };
 EMBER_CLAMP(ClampNumbers, "clamp")
@@ -295,11 +295,11 @@ struct Glu : Composite {
 
 // ---- second names ----
 
-#define EMBER_ALIAS(Struct, name, op)                              \
-  struct Struct : WithInplace {                                    \
+#define EMBER_ALIAS(Struct, name, op) \
+  struct Struct : WithInplace { \
     static constexpr auto schema = name "(Tensor self) -> Tensor"; \
-    static constexpr auto doc = "Another name of `" #op "`";       \
-    static Tensor call(const Tensor& x) { return op(x); }          \
+    static constexpr auto doc = "Another name of `" #op "`"; \
+    static Tensor call(const Tensor& x) { return op(x); } \
   };
 EMBER_ALIAS(Absolute, "absolute", abs)
 EMBER_ALIAS(Arccos, "arccos", acos)
@@ -312,11 +312,11 @@ EMBER_ALIAS(Fix, "fix", trunc)
 EMBER_ALIAS(Negative, "negative", neg)
 #undef EMBER_ALIAS
 
-#define EMBER_ALIAS2(Struct, name, op)                                           \
-  struct Struct : WithInplace {                                                  \
+#define EMBER_ALIAS2(Struct, name, op) \
+  struct Struct : WithInplace { \
     static constexpr auto schema = name "(Tensor self, Tensor other) -> Tensor"; \
-    static constexpr auto doc = "Another name of `" #op "`";                     \
-    static Tensor call(const Tensor& x, const Tensor& y) { return op(x, y); }    \
+    static constexpr auto doc = "Another name of `" #op "`"; \
+    static Tensor call(const Tensor& x, const Tensor& y) { return op(x, y); } \
   };
 EMBER_ALIAS2(Arctan2, "arctan2", atan2)
 EMBER_ALIAS2(Multiply, "multiply", mul)

@@ -205,13 +205,13 @@ struct TypeAs : Method {
   }
 };
 
-#define EMBER_CAST(Name, word, to_type)                                                                 \
-  struct Name : Method {                                                                                \
+#define EMBER_CAST(Name, word, to_type) \
+  struct Name : Method { \
     static constexpr auto schema = word "(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor"; \
-    static constexpr auto doc = "self as " #to_type;                                                    \
-    static Tensor call(const Tensor& self, std::optional<MemoryFormat> format) {                        \
-      return convert(self, DType::to_type, {}, false, format);                                          \
-    }                                                                                                   \
+    static constexpr auto doc = "self as " #to_type; \
+    static Tensor call(const Tensor& self, std::optional<MemoryFormat> format) { \
+      return convert(self, DType::to_type, {}, false, format); \
+    } \
   };
 EMBER_CAST(ToFloat, "float", kFloat32)
 EMBER_CAST(ToDouble, "double", kFloat64)
@@ -220,8 +220,10 @@ EMBER_CAST(ToBFloat16, "bfloat16", kBFloat16)
 EMBER_CAST(ToInt, "int", kInt32)
 EMBER_CAST(ToLong, "long", kInt64)
 EMBER_CAST(ToShort, "short", kInt16)
-EMBER_CAST(ToChar, "char", kInt8) EMBER_CAST(ToByte, "byte", kUInt8) EMBER_CAST(ToBool, "bool", kBool)
-    EMBER_CAST(ToCFloat, "cfloat", kComplex64) EMBER_CAST(ToCDouble, "cdouble", kComplex128)
+EMBER_CAST(ToChar, "char", kInt8)
+EMBER_CAST(ToByte, "byte", kUInt8)
+EMBER_CAST(ToBool, "bool", kBool) EMBER_CAST(ToCFloat, "cfloat", kComplex64)
+    EMBER_CAST(ToCDouble, "cdouble", kComplex128)
 #undef EMBER_CAST
 
     // Not a view op, so that no interpreter sees one: the result shares memory and version but no history.

@@ -230,16 +230,16 @@ struct Nearest {
   }
 };
 
-#define EMBER_SMOOTH(Struct, name, mode, n)                                                                            \
-  struct Struct {                                                                                                      \
-    static constexpr auto schema =                                                                                     \
+#define EMBER_SMOOTH(Struct, name, mode, n) \
+  struct Struct { \
+    static constexpr auto schema = \
         name "(Tensor input, SymInt[]? output_size, bool align_corners=False, float[]? scale_factors=None) -> Tensor"; \
-    static constexpr auto doc = "Interpolation; align_corners: the corner elements keep their places";                 \
-    static constexpr auto kind = Kind::kComposite;                                                                     \
-    static constexpr auto forms = form::kFunction;                                                                     \
-    static Tensor call(const Tensor& x, OptDims size, bool align, std::optional<Span<double>> factors) {               \
-      return upsampled(x, size, factors, mode, align, n);                                                              \
-    }                                                                                                                  \
+    static constexpr auto doc = "Interpolation; align_corners: the corner elements keep their places"; \
+    static constexpr auto kind = Kind::kComposite; \
+    static constexpr auto forms = form::kFunction; \
+    static Tensor call(const Tensor& x, OptDims size, bool align, std::optional<Span<double>> factors) { \
+      return upsampled(x, size, factors, mode, align, n); \
+    } \
   };
 EMBER_SMOOTH(Linear1d, "upsample_linear1d", kLinear, 1)
 EMBER_SMOOTH(Bilinear2d, "upsample_bilinear2d", kLinear, 2)

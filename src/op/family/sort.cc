@@ -215,26 +215,26 @@ Tensor quantiles(std::string_view op, const Tensor& self, const Tensor& q, OptIn
   return reshape(permute(y, order), out);
 }
 
-#define EMBER_QUANTILE(Name, op, skip)                                                                              \
-  struct Name {                                                                                                     \
-    static constexpr auto schema =                                                                                  \
+#define EMBER_QUANTILE(Name, op, skip) \
+  struct Name { \
+    static constexpr auto schema = \
         op "(Tensor self, Tensor q, int? dim=None, bool keepdim=False, *, str interpolation=\"linear\") -> Tensor"; \
-    static constexpr auto doc = "The quantiles q of self along `dim`" skip;                                         \
-    static constexpr auto kind = Kind::kComposite;                                                                  \
-    static Tensor call(const Tensor& x, const Tensor& q, OptInt dim, bool keepdim, std::string_view way) {          \
-      return quantiles(op, x, q, dim, keepdim, way, sizeof(skip) > 2);                                              \
-    }                                                                                                               \
-  };                                                                                                                \
-  struct Name##Number {                                                                                             \
-    static constexpr auto schema = op                                                                               \
-        ".scalar"                                                                                                   \
-        "(Tensor self, float q, int? dim=None, bool keepdim=False, *, str interpolation=\"linear\") -> Tensor";     \
-    static constexpr auto doc = "The quantile q of self along `dim`" skip;                                          \
-    static constexpr auto kind = Kind::kComposite;                                                                  \
-    static Tensor call(const Tensor& x, double q, OptInt dim, bool keepdim, std::string_view way) {                 \
-      EMBER_CHECK(q >= 0 && q <= 1, op, "() q must be in the range [0, 1] but got ", q);                            \
-      return quantiles(op, x, full({}, q, x.dtype()), dim, keepdim, way, sizeof(skip) > 2);                         \
-    }                                                                                                               \
+    static constexpr auto doc = "The quantiles q of self along `dim`" skip; \
+    static constexpr auto kind = Kind::kComposite; \
+    static Tensor call(const Tensor& x, const Tensor& q, OptInt dim, bool keepdim, std::string_view way) { \
+      return quantiles(op, x, q, dim, keepdim, way, sizeof(skip) > 2); \
+    } \
+  }; \
+  struct Name##Number { \
+    static constexpr auto schema = op \
+        ".scalar" \
+        "(Tensor self, float q, int? dim=None, bool keepdim=False, *, str interpolation=\"linear\") -> Tensor"; \
+    static constexpr auto doc = "The quantile q of self along `dim`" skip; \
+    static constexpr auto kind = Kind::kComposite; \
+    static Tensor call(const Tensor& x, double q, OptInt dim, bool keepdim, std::string_view way) { \
+      EMBER_CHECK(q >= 0 && q <= 1, op, "() q must be in the range [0, 1] but got ", q); \
+      return quantiles(op, x, full({}, q, x.dtype()), dim, keepdim, way, sizeof(skip) > 2); \
+    } \
   };
 EMBER_QUANTILE(Quantile, "quantile", ".")
 EMBER_QUANTILE(Nanquantile, "nanquantile", ", with nan left out.")

@@ -233,20 +233,20 @@ Tensors split_exactly(std::string_view op, const Tensor& self, int64_t sections,
               "!");
   return split_evenly(self, sections, dim);
 }
-#define EMBER_AXIS_SPLIT(Name, word, least, axis)                                                        \
-  struct Name##Int : Composite {                                                                         \
-    static constexpr auto schema = word ".int(Tensor(a) self, int sections) -> Tensor[]";                \
+#define EMBER_AXIS_SPLIT(Name, word, least, axis) \
+  struct Name##Int : Composite { \
+    static constexpr auto schema = word ".int(Tensor(a) self, int sections) -> Tensor[]"; \
     static constexpr auto doc = "tensor_split along the dim that " word " stands for, into equal parts"; \
-    static Tensors call(const Tensor& self, int64_t sections) {                                          \
-      return split_exactly(word, self, sections, axis_of(word, self, least, axis));                      \
-    }                                                                                                    \
-  };                                                                                                     \
-  struct Name##Array : Composite {                                                                       \
-    static constexpr auto schema = word ".array(Tensor(a) self, int[] indices) -> Tensor[]";             \
-    static constexpr auto doc = "tensor_split along the dim that " word " stands for, at the indices";   \
-    static Tensors call(const Tensor& self, DimsView indices) {                                          \
-      return split_at(self, indices, axis_of(word, self, least, axis));                                  \
-    }                                                                                                    \
+    static Tensors call(const Tensor& self, int64_t sections) { \
+      return split_exactly(word, self, sections, axis_of(word, self, least, axis)); \
+    } \
+  }; \
+  struct Name##Array : Composite { \
+    static constexpr auto schema = word ".array(Tensor(a) self, int[] indices) -> Tensor[]"; \
+    static constexpr auto doc = "tensor_split along the dim that " word " stands for, at the indices"; \
+    static Tensors call(const Tensor& self, DimsView indices) { \
+      return split_at(self, indices, axis_of(word, self, least, axis)); \
+    } \
   };
 EMBER_AXIS_SPLIT(Hsplit, "hsplit", 1, self.dim() == 1 ? 0 : 1)
 EMBER_AXIS_SPLIT(Vsplit, "vsplit", 2, 0)

@@ -22,9 +22,9 @@ EMBER_INLINE void each_complex(const T* x, const T* y, T* out, int64_t n, F f) {
   }
 }
 
-#define ROW(each, T, expr)                                                                                    \
-  [](const T* x_, const T* y_, T* out, int64_t n) {                                                           \
-    each(                                                                                                     \
+#define ROW(each, T, expr) \
+  [](const T* x_, const T* y_, T* out, int64_t n) { \
+    each( \
         x_, y_, out, n, [](auto x, [[maybe_unused]] auto y) __attribute__((always_inline)) { return expr; }); \
   }
 #define REAL(name, expr) {name, ROW(each, float, expr), ROW(each, double, expr)},

@@ -54,7 +54,7 @@ void scatter_row(const T* __restrict g, int64_t n, T* dx, int64_t step) {
 
 }  // namespace
 
-#define EMBER_POOL_TABLE(S, T, name)        \
+#define EMBER_POOL_TABLE(S, T, name) \
   extern const PoolTable<S, T> pool_##name; \
   const PoolTable<S, T> pool_##name = {max_row<S, T>, add_row<S, T>, scatter_row<T>};
 EMBER_POOL_TYPES(EMBER_POOL_TABLE)
