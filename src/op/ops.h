@@ -69,41 +69,34 @@ inline Tensor masked_fill(const Tensor& self, const Tensor& mask, const Tensor& 
 
 #define EMBER_UNARY_OP(name) \
   inline Tensor name(const Tensor& self) { EMBER_CALL(#name, self); }
-EMBER_UNARY_OP(abs)
-EMBER_UNARY_OP(neg)
-EMBER_UNARY_OP(sqrt)
-EMBER_UNARY_OP(rsqrt)
-EMBER_UNARY_OP(exp)
-EMBER_UNARY_OP(exp2)
-EMBER_UNARY_OP(expm1)
-EMBER_UNARY_OP(log)
-EMBER_UNARY_OP(log2) EMBER_UNARY_OP(log10) EMBER_UNARY_OP(log1p) EMBER_UNARY_OP(sin) EMBER_UNARY_OP(cos) EMBER_UNARY_OP(
-    tan) EMBER_UNARY_OP(asin) EMBER_UNARY_OP(acos) EMBER_UNARY_OP(atan) EMBER_UNARY_OP(sinh) EMBER_UNARY_OP(cosh)
-    EMBER_UNARY_OP(tanh) EMBER_UNARY_OP(asinh) EMBER_UNARY_OP(acosh) EMBER_UNARY_OP(atanh) EMBER_UNARY_OP(erf)
-        EMBER_UNARY_OP(erfc) EMBER_UNARY_OP(erfinv) EMBER_UNARY_OP(lgamma) EMBER_UNARY_OP(digamma) EMBER_UNARY_OP(floor)
-            EMBER_UNARY_OP(ceil) EMBER_UNARY_OP(trunc) EMBER_UNARY_OP(round) EMBER_UNARY_OP(frac) EMBER_UNARY_OP(sign)
-                EMBER_UNARY_OP(sigmoid) EMBER_UNARY_OP(reciprocal) EMBER_UNARY_OP(square) EMBER_UNARY_OP(isnan)
-                    EMBER_UNARY_OP(isinf) EMBER_UNARY_OP(isfinite) EMBER_UNARY_OP(signbit) EMBER_UNARY_OP(angle)
-                        EMBER_UNARY_OP(conj) EMBER_UNARY_OP(real) EMBER_UNARY_OP(imag) EMBER_UNARY_OP(logical_not)
-                            EMBER_UNARY_OP(bitwise_not) EMBER_UNARY_OP(relu) EMBER_UNARY_OP(silu) EMBER_UNARY_OP(mish)
-                                EMBER_UNARY_OP(hardswish) EMBER_UNARY_OP(hardsigmoid) EMBER_UNARY_OP(relu6)
-                                    EMBER_UNARY_OP(selu) EMBER_UNARY_OP(softsign) EMBER_UNARY_OP(log_sigmoid)
-                                        EMBER_UNARY_OP(tanhshrink) EMBER_UNARY_OP(sgn)
+// clang-format off
+EMBER_UNARY_OP(abs) EMBER_UNARY_OP(neg) EMBER_UNARY_OP(sqrt) EMBER_UNARY_OP(rsqrt) EMBER_UNARY_OP(exp)
+EMBER_UNARY_OP(exp2) EMBER_UNARY_OP(expm1) EMBER_UNARY_OP(log) EMBER_UNARY_OP(log2) EMBER_UNARY_OP(log10)
+EMBER_UNARY_OP(log1p) EMBER_UNARY_OP(sin) EMBER_UNARY_OP(cos) EMBER_UNARY_OP(tan) EMBER_UNARY_OP(asin)
+EMBER_UNARY_OP(acos) EMBER_UNARY_OP(atan) EMBER_UNARY_OP(sinh) EMBER_UNARY_OP(cosh) EMBER_UNARY_OP(tanh)
+EMBER_UNARY_OP(asinh) EMBER_UNARY_OP(acosh) EMBER_UNARY_OP(atanh) EMBER_UNARY_OP(erf) EMBER_UNARY_OP(erfc)
+EMBER_UNARY_OP(erfinv) EMBER_UNARY_OP(lgamma) EMBER_UNARY_OP(digamma) EMBER_UNARY_OP(floor) EMBER_UNARY_OP(ceil)
+EMBER_UNARY_OP(trunc) EMBER_UNARY_OP(round) EMBER_UNARY_OP(frac) EMBER_UNARY_OP(sign) EMBER_UNARY_OP(sigmoid)
+EMBER_UNARY_OP(reciprocal) EMBER_UNARY_OP(square) EMBER_UNARY_OP(isnan) EMBER_UNARY_OP(isinf)
+EMBER_UNARY_OP(isfinite) EMBER_UNARY_OP(signbit) EMBER_UNARY_OP(angle) EMBER_UNARY_OP(conj) EMBER_UNARY_OP(real)
+EMBER_UNARY_OP(imag) EMBER_UNARY_OP(logical_not) EMBER_UNARY_OP(bitwise_not) EMBER_UNARY_OP(relu)
+EMBER_UNARY_OP(silu) EMBER_UNARY_OP(mish) EMBER_UNARY_OP(hardswish) EMBER_UNARY_OP(hardsigmoid)
+EMBER_UNARY_OP(relu6) EMBER_UNARY_OP(selu) EMBER_UNARY_OP(softsign) EMBER_UNARY_OP(log_sigmoid)
+EMBER_UNARY_OP(tanhshrink) EMBER_UNARY_OP(sgn)
+// clang-format on
 #undef EMBER_UNARY_OP
 
 // ---- comparison and logic ----
 #define EMBER_BINARY_OP(name) \
   inline Tensor name(const Tensor& self, const Tensor& other) { EMBER_CALL(#name, self, other); }
-                                            EMBER_BINARY_OP(eq) EMBER_BINARY_OP(ne) EMBER_BINARY_OP(lt)
-                                                EMBER_BINARY_OP(le) EMBER_BINARY_OP(gt) EMBER_BINARY_OP(ge)
-                                                    EMBER_BINARY_OP(logical_and) EMBER_BINARY_OP(logical_or)
-                                                        EMBER_BINARY_OP(logical_xor) EMBER_BINARY_OP(bitwise_and)
-                                                            EMBER_BINARY_OP(bitwise_or) EMBER_BINARY_OP(bitwise_xor)
-                                                                EMBER_BINARY_OP(bitwise_left_shift)
-                                                                    EMBER_BINARY_OP(bitwise_right_shift)
+    // clang-format off
+EMBER_BINARY_OP(eq) EMBER_BINARY_OP(ne) EMBER_BINARY_OP(lt) EMBER_BINARY_OP(le) EMBER_BINARY_OP(gt)
+EMBER_BINARY_OP(ge) EMBER_BINARY_OP(logical_and) EMBER_BINARY_OP(logical_or) EMBER_BINARY_OP(logical_xor)
+EMBER_BINARY_OP(bitwise_and) EMBER_BINARY_OP(bitwise_or) EMBER_BINARY_OP(bitwise_xor)
+EMBER_BINARY_OP(bitwise_left_shift) EMBER_BINARY_OP(bitwise_right_shift)
+// clang-format on
 #undef EMBER_BINARY_OP
-                                                                        inline bool equal(const Tensor& self,
-                                                                                          const Tensor& other) {
+                    inline bool equal(const Tensor& self, const Tensor& other) {
   EMBER_CALL("equal", self, other);
 }
 inline bool allclose(const Tensor& self, const Tensor& other, double rtol = 1e-5, double atol = 1e-8,
@@ -1091,19 +1084,16 @@ inline void _adagrad_step(List self, List grads, List state_sums, List state_ste
 // ---- operators ----
 #define EMBER_OPERATOR(sign, name) \
   inline Tensor operator sign(const Tensor& a, const Tensor& b) { return name(a, b); }
-EMBER_OPERATOR(+, add)
-EMBER_OPERATOR(-, sub)
-EMBER_OPERATOR(*, mul)
-EMBER_OPERATOR(/, div)
-EMBER_OPERATOR(%, remainder)
-EMBER_OPERATOR(&, bitwise_and)
-EMBER_OPERATOR(|, bitwise_or)
+// clang-format off
+EMBER_OPERATOR(+, add) EMBER_OPERATOR(-, sub) EMBER_OPERATOR(*, mul) EMBER_OPERATOR(/, div)
+EMBER_OPERATOR(%, remainder) EMBER_OPERATOR(&, bitwise_and) EMBER_OPERATOR(|, bitwise_or)
 EMBER_OPERATOR(^, bitwise_xor) EMBER_OPERATOR(<<, bitwise_left_shift) EMBER_OPERATOR(>>, bitwise_right_shift)
-    EMBER_OPERATOR(<, lt) EMBER_OPERATOR(<=, le) EMBER_OPERATOR(>, gt) EMBER_OPERATOR(>=, ge) EMBER_OPERATOR(==, eq)
-        EMBER_OPERATOR(!=, ne)
+EMBER_OPERATOR(<, lt) EMBER_OPERATOR(<=, le) EMBER_OPERATOR(>, gt) EMBER_OPERATOR(>=, ge) EMBER_OPERATOR(==, eq)
+EMBER_OPERATOR(!=, ne)
+// clang-format on
 #undef EMBER_OPERATOR
-            inline Tensor
-            operator-(const Tensor& a) {
+                    inline Tensor
+                    operator-(const Tensor& a) {
   return neg(a);
 }
 inline Tensor operator!(const Tensor& a) { return logical_not(a); }

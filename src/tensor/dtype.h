@@ -42,14 +42,14 @@ enum class DType : uint8_t {
 inline constexpr int kNumDTypes = 15;
 
 // EMBER_DTYPES(M) applies M(enumerator, C++ type, name) to every element type.
+// clang-format off
 #define EMBER_DTYPES(M) \
-  M(kBool, bool, "bool") \
-  M(kUInt8, uint8_t, "uint8") \
-  M(kInt8, int8_t, "int8") M(kUInt16, uint16_t, "uint16") M(kInt16, int16_t, "int16") M(kUInt32, uint32_t, "uint32") \
-      M(kInt32, int32_t, "int32") M(kUInt64, uint64_t, "uint64") M(kInt64, int64_t, "int64") \
-          M(kFloat16, ::ember::Half, "float16") M(kBFloat16, ::ember::BFloat16, "bfloat16") \
-              M(kFloat32, float, "float32") M(kFloat64, double, "float64") \
-                  M(kComplex64, std::complex<float>, "complex64") M(kComplex128, std::complex<double>, "complex128")
+  M(kBool, bool, "bool") M(kUInt8, uint8_t, "uint8") M(kInt8, int8_t, "int8") M(kUInt16, uint16_t, "uint16") \
+  M(kInt16, int16_t, "int16") M(kUInt32, uint32_t, "uint32") M(kInt32, int32_t, "int32") \
+  M(kUInt64, uint64_t, "uint64") M(kInt64, int64_t, "int64") M(kFloat16, ::ember::Half, "float16") \
+  M(kBFloat16, ::ember::BFloat16, "bfloat16") M(kFloat32, float, "float32") M(kFloat64, double, "float64") \
+  M(kComplex64, std::complex<float>, "complex64") M(kComplex128, std::complex<double>, "complex128")
+// clang-format on
 
 template <class T>
 struct DTypeOf;

@@ -213,6 +213,7 @@ struct TypeAs : Method {
       return convert(self, DType::to_type, {}, false, format); \
     } \
   };
+// clang-format off
 EMBER_CAST(ToFloat, "float", kFloat32)
 EMBER_CAST(ToDouble, "double", kFloat64)
 EMBER_CAST(ToHalf, "half", kFloat16)
@@ -222,12 +223,14 @@ EMBER_CAST(ToLong, "long", kInt64)
 EMBER_CAST(ToShort, "short", kInt16)
 EMBER_CAST(ToChar, "char", kInt8)
 EMBER_CAST(ToByte, "byte", kUInt8)
-EMBER_CAST(ToBool, "bool", kBool) EMBER_CAST(ToCFloat, "cfloat", kComplex64)
-    EMBER_CAST(ToCDouble, "cdouble", kComplex128)
+EMBER_CAST(ToBool, "bool", kBool)
+EMBER_CAST(ToCFloat, "cfloat", kComplex64)
+EMBER_CAST(ToCDouble, "cdouble", kComplex128)
+// clang-format on
 #undef EMBER_CAST
 
-    // Not a view op, so that no interpreter sees one: the result shares memory and version but no history.
-    struct Detach {
+// Not a view op, so that no interpreter sees one: the result shares memory and version but no history.
+struct Detach {
   static constexpr auto schema = "detach(Tensor(a) self) -> Tensor(a)";
   static constexpr auto doc = "The same memory without the history: no gradient flows through";
   static constexpr auto kind = Kind::kComposite;
