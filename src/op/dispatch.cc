@@ -136,9 +136,11 @@ static void run_kernel(Call& c) {
       out[i] = c.out[i];
       if (c.form == form::kInplace) check_inplace(c.op, out[i], metas[i]);
       else fit_out(c.op, out[i], metas[i]);
-      // A kernel may not read what it writes in another order or type: let it write beside.
-      bool apart = out[i].dtype() != metas[i].dtype || (metas[i].strides && c.form == form::kOut &&
-                                                        !(DimsView(*metas[i].strides) == DimsView(out[i].strides())));
+      // A kernel writes the strides and the type that infer promised, and reads nothing that it writes in another
+      // order: else it writes beside.
+      bool promised = metas[i].strides ? DimsView(*metas[i].strides) == DimsView(out[i].strides())
+                                       : out[i].is_contiguous();
+      bool apart = out[i].dtype() != metas[i].dtype || (c.form == form::kOut && !promised);
       for (size_t k = 0; !apart && k < c.op.schema.args.size(); ++k) {
         const Tensor& a = c.args[k].tensor();
         if (a.defined())

@@ -57,6 +57,19 @@ struct ClampMaxOp : WithInplace {
   static Tensor call(const Tensor& x, const Tensor& high) { return clamp_high(x, high); }
 };
 
+Tensor nearest(const Tensor& x) { EMBER_CALL("round", x); }
+
+struct RoundDecimals : WithInplace {
+  static constexpr auto schema = "round.decimals(Tensor self, *, int decimals) -> Tensor";
+  static constexpr auto doc = "self rounded to `decimals` digits behind the point, before it where negative";
+  static Tensor call(const Tensor& x, int64_t decimals) {
+    if (decimals == 0) return nearest(x);
+    EMBER_CHECK_NOT_IMPLEMENTED(is_floating(x.dtype()), "round: decimals of '", x.dtype(), "' are not implemented");
+    const Scalar scale(std::pow(10.0, static_cast<double>(std::abs(decimals))));
+    return decimals > 0 ? nearest(x * scale) / scale : nearest(x / scale) * scale;
+  }
+};
+
 // ---- division ----
 
 Tensor trunc_divide(const Tensor& x, const Tensor& y) { EMBER_CALL("_trunc_divide", x, y); }
@@ -341,7 +354,7 @@ struct Positive : Composite {
 }  // namespace
 
 std::vector<std::unique_ptr<Op>> composite_math_ops() {
-  return make_family<ClampNumbers, ClampNumbersTensor, ClipNumbers, ClipNumbersTensor, ClampMinOp, ClampMaxOp, DivMode,
+  return make_family<ClampNumbers, ClampNumbersTensor, ClipNumbers, ClipNumbersTensor, ClampMinOp, ClampMaxOp, RoundDecimals, DivMode,
                      Divide, Subtract, FloatPower, BitwiseNot, IsClose, AllClose, Equal, IsReal, IsInfinite<true>,
                      IsInfinite<false>, NanToNum, Xlogy, Logit, LogAddExp<false>, LogAddExp<true>, Heaviside, Ldexp,
                      Sinc, Deg2Rad, Rad2Deg, Gelu, Prelu, Glu, Absolute, Arccos, Arccosh, Arcsin, Arcsinh, Arctan,

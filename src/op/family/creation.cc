@@ -256,6 +256,9 @@ struct ArangeStep : Factory {
   static constexpr auto doc = "start, start + step, ... below end: int64 for integers, else the default float";
   static Meta infer(Scalar start, Scalar end, Scalar step, OptDType dtype, OptDevice device) {
     DType d = arange_dtype(start, end, step, dtype);
+    auto whole = [](Scalar s) { return Scalar(s.to<int64_t>()); };  // int64 counts in whole steps
+    if (d == DType::kInt64 && std::isfinite(start.to<double>()) && std::isfinite(end.to<double>()))
+      return Meta({arange_length(whole(start), whole(end), whole(step))}, d, device.value_or(kCpu));
     return Meta({arange_length(start, end, step)}, d, device.value_or(kCpu));
   }
   static void cpu(Out y, Scalar start, Scalar end, Scalar step, OptDType dtype, OptDevice) {

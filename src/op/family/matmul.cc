@@ -316,7 +316,8 @@ struct Baddbmm {
 };
 
 // beta * self + alpha * product, where with beta 0 self is not read.
-Tensor blend(const Tensor& self, Tensor product, const Scalar& beta, const Scalar& alpha) {
+Tensor blend(const Tensor& self, Tensor product, Scalar beta, Scalar alpha) {
+  if (is_integral(product.dtype())) beta = Scalar(beta.to<int64_t>()), alpha = Scalar(alpha.to<int64_t>());
   product = scaled(product, alpha);
   return beta == Scalar(0) ? product : add(product, scaled(self, beta));
 }

@@ -367,7 +367,7 @@ struct Dist {
 }  // namespace
 
 std::vector<std::unique_ptr<Op>> reductions() {
-  return make_family<Sum, Nansum, Mean, Prod, Amax, Amin, Max, MaxDim, MaxOther, Min, MinDim, MinOther, Aminmax, Argmax,
+  return make_family<Sum, Nansum, Mean, Prod, Amax, Amin, Max, MaxOther, MaxDim, Min, MinOther, MinDim, Aminmax, Argmax,
                      Argmin, All, Any, VectorNorm, LinalgVectorNorm, Norm, NormFro, Dist>();
 }
 

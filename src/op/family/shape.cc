@@ -173,7 +173,7 @@ struct Cat {
     for (size_t i = 0; i < tensors.size(); ++i) {
       const Tensor& x = tensors[i];
       if (passed_over(x)) {
-        d.set(0, zeros({0}, x.dtype(), x.device()), static_cast<int>(i));
+        d.set(0, zeros({0}, x.dtype(), d.g().device()), static_cast<int>(i));
         continue;
       }
       int64_t end = start + x.sizes()[at];

@@ -109,25 +109,57 @@ struct StdDim : SpreadDim<deviation> {
   static constexpr auto schema = "std.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> Tensor";
   static constexpr auto doc = "The standard deviation over `dim`.";
 };
-struct VarMean {
+
+// The same three forms with the mean beside.
+template <Tensor (*of)(const Tensor&, OptDims, double, bool)>
+struct SpreadMean {
+  static constexpr auto kind = Kind::kComposite;
+  static constexpr auto forms = form::kFunction;
+  static Tensor2 call(const Tensor& x, OptDims dim, std::optional<Scalar> correction, bool keepdim) {
+    return {of(x, dim, correction_of(correction), keepdim), mean(x, dim, keepdim)};
+  }
+};
+template <Tensor (*of)(const Tensor&, OptDims, double, bool)>
+struct SpreadMeanUnbiased {
+  static constexpr auto kind = Kind::kComposite;
+  static constexpr auto forms = form::kFunction;
+  static Tensor2 call(const Tensor& x, bool unbiased) { return {of(x, {}, unbiased, false), mean(x, {}, false)}; }
+};
+template <Tensor (*of)(const Tensor&, OptDims, double, bool)>
+struct SpreadMeanDim {
+  static constexpr auto kind = Kind::kComposite;
+  static constexpr auto forms = form::kFunction;
+  static Tensor2 call(const Tensor& x, OptDims dim, bool unbiased, bool keepdim) {
+    return {of(x, dim, unbiased, keepdim), mean(x, dim, keepdim)};
+  }
+};
+struct VarMean : SpreadMean<variance> {
   static constexpr auto schema =
       "var_mean(Tensor self, int[1]? dim=None, *, Scalar? correction=1, bool keepdim=False) -> (Tensor, Tensor)";
   static constexpr auto doc = "The variance and the mean over `dim`.";
-  static constexpr auto kind = Kind::kComposite;
-  static constexpr auto forms = form::kFunction;
-  static Tensor2 call(const Tensor& x, OptDims dim, std::optional<Scalar> correction, bool keepdim) {
-    return {variance(x, dim, correction_of(correction), keepdim), mean(x, dim, keepdim)};
-  }
 };
-struct StdMean {
+struct VarMeanUnbiased : SpreadMeanUnbiased<variance> {
+  static constexpr auto schema = "var_mean.unbiased(Tensor self, bool unbiased=True) -> (Tensor, Tensor)";
+  static constexpr auto doc = "The variance and the mean of all elements.";
+};
+struct VarMeanDim : SpreadMeanDim<variance> {
+  static constexpr auto schema =
+      "var_mean.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> (Tensor, Tensor)";
+  static constexpr auto doc = "The variance and the mean over `dim`.";
+};
+struct StdMean : SpreadMean<deviation> {
   static constexpr auto schema =
       "std_mean(Tensor self, int[1]? dim=None, *, Scalar? correction=1, bool keepdim=False) -> (Tensor, Tensor)";
   static constexpr auto doc = "The standard deviation and the mean over `dim`.";
-  static constexpr auto kind = Kind::kComposite;
-  static constexpr auto forms = form::kFunction;
-  static Tensor2 call(const Tensor& x, OptDims dim, std::optional<Scalar> correction, bool keepdim) {
-    return {deviation(x, dim, correction_of(correction), keepdim), mean(x, dim, keepdim)};
-  }
+};
+struct StdMeanUnbiased : SpreadMeanUnbiased<deviation> {
+  static constexpr auto schema = "std_mean.unbiased(Tensor self, bool unbiased=True) -> (Tensor, Tensor)";
+  static constexpr auto doc = "The standard deviation and the mean of all elements.";
+};
+struct StdMeanDim : SpreadMeanDim<deviation> {
+  static constexpr auto schema =
+      "std_mean.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> (Tensor, Tensor)";
+  static constexpr auto doc = "The standard deviation and the mean over `dim`.";
 };
 
 // ---- made of reductions --------------------------------------------------------------------------------------------
@@ -193,6 +225,7 @@ struct Diff {
   static Tensor call(const Tensor& self, int64_t n, int64_t dim, const Tensor& prepend, const Tensor& append) {
     EMBER_CHECK(self.dim() > 0, "diff expects input to be at least one-dimensional");
     EMBER_CHECK(n >= 0, "order must be non-negative but got ", n);
+    if (n == 0) return clone(self);
     Tensors parts;
     if (prepend.defined()) parts.push_back(prepend);
     parts.push_back(self);
@@ -204,7 +237,7 @@ struct Diff {
       const Tensor after = narrow(x, d, 1, len), before = narrow(x, d, 0, len);
       x = x.dtype() == DType::kBool ? logical_xor(after, before) : after - before;
     }
-    return n == 0 ? clone(x) : x;
+    return x;
   }
 };
 
@@ -308,7 +341,8 @@ struct Corrcoef {
 }  // namespace
 
 std::vector<std::unique_ptr<Op>> statistics() {
-  return make_family<RealVar, RealStd, Var, VarUnbiased, VarDim, Std, StdUnbiased, StdDim, VarMean, StdMean,
+  return make_family<RealVar, RealStd, Var, VarUnbiased, VarDim, Std, StdUnbiased, StdDim, VarMean, VarMeanUnbiased,
+                     VarMeanDim, StdMean, StdMeanUnbiased, StdMeanDim,
                      RealLogSumExp, LogSumExp, NanMean, CountNonzero, Diff, TrapezoidX, TrapezoidDx,
                      CumulativeTrapezoidX, CumulativeTrapezoidDx, Cov, Corrcoef>();
 }
