@@ -93,6 +93,11 @@ Tensor ctc(const Tensor& log_probs, const Tensor& targets, DimsView input_length
   Tensor final = gather(alpha, 1, ends);
   Tensor twice = logical_and(eq(label_length, 0), eq(arange(0, 2, 1, DType::kInt64), 1));  // no label: one end only
   Tensor loss = -logsumexp(where(twice, never, final), {1});
+  // Inputs are taken for normalised, as PyTorch's gradient takes them: it has exp(log_probs) besides the derivative of
+  // the likelihood, which the gradient of log_softmax cancels. The term's value is 0.
+  Tensor counted = lt(reshape(arange(0, steps, 1, DType::kInt64), {steps, 1, 1}), reshape(in_length, {1, n, 1}));
+  Tensor mass = sum(where(counted, exp(clamp_max(lp, 80)), 0), Dims{0, 2});
+  loss = loss + (mass - mass.detach());
   Tensor impossible = gt(loss, -kNever / 2);
   loss = where(impossible, zero_infinity ? zeros_like(loss) : full_like(loss, std::numeric_limits<double>::infinity()),
                loss);
