@@ -92,10 +92,9 @@ def windows(data, count, context):
     return data[at], data[at + 1]
 
 
-def train(model, data, steps, batch=32, peak=6e-3):
-    """AdamW; the rate climbs for a tenth of the way, then falls along a cosine. Returns the loss of every step."""
+def train(model, data, steps, batch=32, peak=6e-3, climb=50):
+    """AdamW; the rate climbs for `climb` steps, then falls along a cosine. Returns the loss of every step."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak, betas=(0.9, 0.99), weight_decay=0.05)
-    climb = max(1, steps // 10)
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda i: min((i + 1) / climb, 0.02 + 0.49 * (1 + math.cos(math.pi * min(1, i / steps))))
     )

@@ -342,9 +342,8 @@ struct Corrcoef {
 
 std::vector<std::unique_ptr<Op>> statistics() {
   return make_family<RealVar, RealStd, Var, VarUnbiased, VarDim, Std, StdUnbiased, StdDim, VarMean, VarMeanUnbiased,
-                     VarMeanDim, StdMean, StdMeanUnbiased, StdMeanDim,
-                     RealLogSumExp, LogSumExp, NanMean, CountNonzero, Diff, TrapezoidX, TrapezoidDx,
-                     CumulativeTrapezoidX, CumulativeTrapezoidDx, Cov, Corrcoef>();
+                     VarMeanDim, StdMean, StdMeanUnbiased, StdMeanDim, RealLogSumExp, LogSumExp, NanMean, CountNonzero,
+                     Diff, TrapezoidX, TrapezoidDx, CumulativeTrapezoidX, CumulativeTrapezoidDx, Cov, Corrcoef>();
 }
 
 }  // namespace ember
