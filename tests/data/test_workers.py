@@ -102,6 +102,8 @@ class Dies(Dataset):
         if i == 5:
             if self.how == "exit":
                 os._exit(7)
+            if self.how == signal.SIGSEGV:  # libraries that other tests opened may catch it
+                signal.signal(signal.SIGSEGV, signal.SIG_DFL)
             os.kill(os.getpid(), self.how)
             time.sleep(60)
         return i
@@ -327,7 +329,7 @@ def test_a_dead_worker_is_reported(how, words):
     start = time.monotonic()
     with pytest.raises(RuntimeError) as info:
         list(iterator)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
     text = str(info.value)
     assert f"DataLoader worker (pid(s) {processes[1]}) exited unexpectedly" in text
     assert f"ember_data_worker_1 (pid {processes[1]}) {words}" in text
