@@ -231,7 +231,6 @@ KNOWN = {
         "test_second_gradient[index_fill-float64]",
     ],
     "ctc_loss: gradients where a target does not fit its input": [
-        "test_gradient[nn.functional.ctc_loss-float64]",
         "test_second_gradient[nn.functional.ctc_loss-float64]",
     ],
     "cov with a float32 weight sum below the correction": [
