@@ -1,110 +1,46 @@
-// Convolution forward and to the data, as GEMM tiles over padded images (see conv.h). Both are one engine, `gather`:
-// rows of the product are output channels, columns are positions of an output grid, k runs over (channel, tap). Columns
-// walk the padded image's pitch, so a few of them are garbage between rows; those are dropped when a tile is written
-// out.
+// Convolution forward and to the data: a Gather (conv_gather.h) over padded images each, the gradient one for each
+// residue of the stride; kernels of one element at stride 1 are plain products.
 #include "kernel/cpu/conv.h"
 
 #include <algorithm>
-#include <type_traits>
+#include <memory>
+#include <numeric>
 #include <utility>
 #include <vector>
 
 #include "base/parallel.h"
+#include "kernel/cpu/conv_gather.h"
 #include "kernel/cpu/conv_pad.h"
 #include "kernel/cpu/float_types.h"
 #include "kernel/cpu/gemm.h"
-#include "kernel/cpu/gemm_tiles.h"
 
 namespace ember::cpu {
+
+#define EMBER_CONV_TABLES(isa) \
+  namespace isa { \
+  extern const ConvTable<float> conv_f32; \
+  extern const ConvTable<double> conv_f64; \
+  }
+EMBER_CONV_TABLES(baseline)
+#if defined(__x86_64__)
+EMBER_CONV_TABLES(avx2)
+EMBER_CONV_TABLES(avx512)
+#endif
+#undef EMBER_CONV_TABLES
+
+template <>
+const ConvTable<float>& conv_table<float>() {
+  return EMBER_PICK(conv_f32);
+}
+template <>
+const ConvTable<double>& conv_table<double>() {
+  return EMBER_PICK(conv_f64);
+}
+
 namespace conv {
 namespace {
 
 constexpr int64_t kOwnChunk = 1 << 16;  // elements of padded images that one thread holds, if that is more than one
-
-// ---- gather --------------------------------------------------------------------------------------------------------
-
-// out[i, g * m + r, position] = bias + sum_k a[g][r, k] * source[i, g, offsets[k] + pitch position].
-template <class S, class T>
-struct Gather {
-  int64_t groups, m, k;    // per group
-  const T* a;              // packed, [groups][k blocks][panels]
-  const int64_t* offsets;  // [k], from a group's first plane
-  int64_t source_image, source_group;
-  int64_t q[3], grid[3];  // pitch of the padded image, and the output grid within it
-  const T* bias;          // [groups * m] or null
-  S* out;
-  Strides to;  // of out, per grid step
-};
-
-template <class S, class T>
-void write_out(const Gather<S, T>& x, const T* c, int64_t ldc, int64_t begin, int64_t end, S* out) {
-  for (int64_t at = begin, run; at < end; at += run) {
-    const int64_t w = at % x.q[2], h = at / x.q[2] % x.q[1], d = at / x.q[2] / x.q[1];
-    run = std::min(end - at, x.q[2] - w);
-    const int64_t n = h < x.grid[1] ? std::min(run, x.grid[2] - w) : 0;
-    if (n <= 0) continue;
-    const T* from = c + (at - begin);
-    S* y = out + d * x.to.space[0] + h * x.to.space[1] + w * x.to.space[2];
-    if (x.to.channel == 1) {
-      for (int64_t i = 0; i < n; ++i)
-        for (int64_t r = 0; r < x.m; ++r) narrow(from[r * ldc + i], y[i * x.to.space[2] + r]);
-    } else if (std::is_same_v<S, T> && x.to.space[2] == 1) {
-      for (int64_t r = 0; r < x.m; ++r) copy_row(from + r * ldc, n, reinterpret_cast<T*>(y) + r * x.to.channel);
-    } else {
-      for (int64_t r = 0; r < x.m; ++r)
-        for (int64_t i = 0; i < n; ++i) narrow(from[r * ldc + i], y[r * x.to.channel + i * x.to.space[2]]);
-    }
-  }
-}
-
-// One group of one image over grid positions [begin, end) of the pitch.
-template <class S, class T>
-void gather_piece(const GemmTable<T>& g, const Gather<S, T>& x, const T* source, int64_t group, int64_t begin,
-                  int64_t end, int64_t nr, T* c, int64_t ldc) {
-  Tile<T> t;
-  t.ldb = 0, t.ldc = ldc, t.alpha = 1, t.beta = 1;
-  const T* a = x.a + group * x.m * x.k;
-  for (int64_t p = 0; p == 0 || p < x.k; p += kGemmKc) {  // no taps (k = 0) still writes the bias
-    t.k = std::min(kGemmKc, x.k - p), t.offsets = x.offsets + p;
-    t.add = p ? TileAdd::kC : x.bias ? TileAdd::kRowBias : TileAdd::kNone;
-    for (int64_t j = begin; j < end; j += nr) {
-      t.columns = std::min(nr, end - j), t.b = source + j;
-      const int64_t vectors = ceil_div(t.columns, g.lanes);
-      for (int64_t i = 0; i < x.m; i += g.rows) {
-        t.a = a + p * x.m + i * t.k, t.c = c + i * ldc + (j - begin);
-        t.bias = x.bias ? x.bias + group * x.m + i : nullptr;
-        g.tile[std::min<int64_t>(g.rows, x.m - i)][vectors](t);
-      }
-    }
-  }
-}
-
-template <class S, class T>
-void gather(const Gather<S, T>& x, const T* source, int64_t first_image, int64_t images) {
-  if (volume(x.grid) == 0 || x.m == 0) return;
-  const auto& g = gemm_table<T>();
-  const int64_t nr = int64_t{g.lanes} * (x.m <= g.thin_rows ? kMaxTileVectors : g.vectors);
-  const int64_t positions = ((x.grid[0] - 1) * x.q[1] + x.grid[1] - 1) * x.q[2] + x.grid[2];
-  // A piece shares one pass over the weights; its block of C stays in cache. Its pitch is kept off powers of two, whose
-  // rows would fall into one cache set.
-  const int64_t cache = x.m * x.k > 1 << 18 ? 1 << 16 : 1 << 14;
-  int64_t piece = std::max(nr, std::min<int64_t>(cache / x.m, ceil_div(kTaskWork, x.m * x.k + 1) * 2) / nr * nr);
-  piece = ceil_div(ceil_div(positions, ceil_div(positions, piece)), nr) * nr;
-  const int64_t pitch = piece + (piece % 256 ? 0 : 16), pieces = ceil_div(positions, piece),
-                tasks = images * x.groups * pieces;
-  const int64_t grain = std::max<int64_t>(1, kTaskWork / (x.m * x.k * std::min(piece, positions) + 1));
-  parallel_for(0, tasks, grain, [&](int64_t b, int64_t e) {
-    const Scratch memory((x.m * pitch + kTileSlack) * sizeof(T));
-    for (int64_t task = b; task < e; ++task) {
-      const int64_t i = task / pieces / x.groups, group = task / pieces % x.groups;
-      const int64_t begin = task % pieces * piece, end = std::min(positions, begin + piece);
-      gather_piece(g, x, source + i * x.source_image + group * x.source_group, group, begin, end, nr, memory.as<T>(),
-                   pitch);
-      write_out(x, memory.as<T>(), pitch, begin, end,
-                x.out + (first_image + i) * x.to.image + group * x.m * x.to.channel);
-    }
-  });
-}
 
 // Padded copies of images [first, first + images): [image][channel][plane].
 template <class S, class T>
@@ -122,7 +58,7 @@ void pad_images(const Padded& p, const S* x, const Strides& from, int64_t channe
 // then lie in its cache; else the threads share the work within chunks of images.
 template <class S, class T, class Body>
 void over_images(const Padded& p, const S* x, const Strides& from, int64_t channels, const int64_t* size, int64_t batch,
-                 Body body) {
+                 const Body& body) {
   const int64_t image = channels * p.plane();
   const bool own = batch >= 2 * num_threads();
   const int64_t chunk = std::clamp<int64_t>((own ? kOwnChunk : kImageChunk) / image, 1, batch);
@@ -136,15 +72,6 @@ void over_images(const Padded& p, const S* x, const Strides& from, int64_t chann
   };
   if (own) parallel_for(0, batch, std::max<int64_t>(1, std::min(chunk, batch / 8)), run);
   else run(0, batch);
-}
-
-// Packs [groups] matrices of m x k (contiguous rows, T) in tile order.
-template <class T>
-void pack_weights(const T* w, int64_t groups, int64_t m, int64_t k, T* out) {
-  const auto& g = gemm_table<T>();
-  for (int64_t i = 0; i < groups; ++i)
-    for (int64_t p = 0; p < k; p += kGemmKc)
-      g.pack_a[0](w + i * m * k + p, k, 1, m, std::min(kGemmKc, k - p), out + i * m * k + p * m);
 }
 
 bool is_pointwise(const Conv& c) {
@@ -180,27 +107,14 @@ void pointwise(DType dtype, const Conv& c, const void* from, int64_t k, const vo
 
 template <class S, class T>
 void forward(const Conv& c, const S* x, const S* weight, const void* bias, S* y) {
-  const int64_t taps = volume(c.kernel), k = c.in_channels / c.groups * taps, m = c.out_channels / c.groups;
+  const int64_t taps = volume(c.kernel), channels = c.in_channels / c.groups, m = c.out_channels / c.groups;
   const Padded p = padded_for(c);
-  const std::vector<int64_t> offsets = tap_offsets(c, p, c.in_channels / c.groups);
-  const Scratch a((c.groups * m * k + kTileSlack) * sizeof(T));
-  pack_weights<T>(Widened<S, T>(weight, c.groups * m * k), c.groups, m, k, a.as<T>());
+  Filter<S> filter{weight, m * channels * taps, channels * taps, taps, std::vector<int64_t>(taps)};
+  std::iota(filter.taps.begin(), filter.taps.end(), 0);
   const Widened<S, T> b(bias, c.out_channels);
-  const int64_t image = c.in_channels * p.plane();
-  const Gather<S, T> job{c.groups,
-                         m,
-                         k,
-                         a.as<T>(),
-                         offsets.data(),
-                         image,
-                         image / c.groups,
-                         {p.q[0], p.q[1], p.q[2]},
-                         {c.out[0], c.out[1], c.out[2]},
-                         b,
-                         y,
-                         strides_of(c.out_channels, c.out, c.y_last)};
-  over_images<S, T>(p, x, strides_of(c.in_channels, c.in, c.x_last), c.in_channels, c.in, c.batch,
-                    [&](const T* padded, int64_t first, int64_t images) { gather(job, padded, first, images); });
+  const Gather<S, T> job(filter, c.groups, m, channels, tap_offsets(c, p, 1), p, c.out, b, y,
+                         strides_of(c.out_channels, c.out, c.y_last));
+  over_images<S, T>(p, x, strides_of(c.in_channels, c.in, c.x_last), c.in_channels, c.in, c.batch, job);
 }
 
 // ---- backward_data -------------------------------------------------------------------------------------------------
@@ -225,12 +139,6 @@ std::vector<Residue> residues(const Conv& c, int i) {
 }
 
 template <class S, class T>
-struct ResidueJob {
-  std::vector<int64_t> offsets;
-  Gather<S, T> gather;
-};
-
-template <class S, class T>
 void backward_data(const Conv& c, const S* dy, const S* weight, const void* bias, S* dx) {
   const int64_t m = c.in_channels / c.groups, source = c.out_channels / c.groups, taps = volume(c.kernel);
   std::vector<Residue> residue[3];
@@ -243,37 +151,20 @@ void backward_data(const Conv& c, const S* dy, const S* weight, const void* bias
         low = std::max(low, -s), high = std::max(high, (c.in[i] - r.r + c.stride[i] - 1) / c.stride[i] + s);
     p.low[i] = low, p.step[i] = 1, p.q[i] = low + high;
   }
-  const Widened<S, T> w(weight, c.out_channels * m * taps), b(bias, c.in_channels);
-  const int64_t image = c.out_channels * p.plane();
+  const Widened<S, T> b(bias, c.in_channels);
   const Strides to = strides_of(c.in_channels, c.in, c.x_last), from = strides_of(c.out_channels, c.out, c.y_last);
-  // Each tap belongs to one residue, so the packed weights of all residues take the room of the weights.
-  const Scratch packed_memory((c.out_channels * m * taps + kTileSlack) * sizeof(T)),
-      rows_memory(c.out_channels * m * taps * sizeof(T));
-  T *packed = packed_memory.as<T>(), *rows = rows_memory.as<T>();
-  std::vector<ResidueJob<S, T>> jobs;
+  std::vector<std::unique_ptr<Gather<S, T>>> jobs;
   for (const auto& rd : residue[0])
     for (const auto& rh : residue[1])
       for (const auto& rw : residue[2]) {
-        ResidueJob<S, T> x;
-        std::vector<int64_t> tap, shift;
+        Filter<S> filter{weight, source * m * taps, taps, m * taps, {}};
+        std::vector<int64_t> shifts;
         for (size_t d = 0; d < rd.taps.size(); ++d)
           for (size_t h = 0; h < rh.taps.size(); ++h)
             for (size_t v = 0; v < rw.taps.size(); ++v) {
-              shift.push_back(p.offset(rd.shift[d] + p.low[0], rh.shift[h] + p.low[1], rw.shift[v] + p.low[2]));
-              tap.push_back((rd.taps[d] * c.kernel[1] + rh.taps[h]) * c.kernel[2] + rw.taps[v]);
+              shifts.push_back(p.offset(rd.shift[d] + p.low[0], rh.shift[h] + p.low[1], rw.shift[v] + p.low[2]));
+              filter.taps.push_back((rd.taps[d] * c.kernel[1] + rh.taps[h]) * c.kernel[2] + rw.taps[v]);
             }
-        const int64_t n = static_cast<int64_t>(tap.size()), k = source * n;
-        for (int64_t o = 0; o < source; ++o)
-          for (int64_t t : shift) x.offsets.push_back(o * p.plane() + t);
-        // [oc][ic][tap] to rows [ic][oc][this residue's taps].
-        parallel_for(
-            0, c.groups * source, std::max<int64_t>(1, (1 << 15) / (m * n + 1)), [&](int64_t begin, int64_t end) {
-              for (int64_t o = begin; o < end; ++o)
-                for (int64_t r = 0; r < m; ++r)
-                  for (int64_t t = 0; t < n; ++t)
-                    rows[((o / source * m + r) * source + o % source) * n + t] = w[(o * m + r) * taps + tap[t]];
-            });
-        pack_weights<T>(rows, c.groups, m, k, packed);
         const int64_t r[3] = {rd.r, rh.r, rw.r};
         Strides step = to;
         S* start = dx;
@@ -282,23 +173,11 @@ void backward_data(const Conv& c, const S* dy, const S* weight, const void* bias
           start += r[i] * to.space[i], step.space[i] *= c.stride[i];
           grid[i] = (c.in[i] - r[i] + c.stride[i] - 1) / c.stride[i];
         }
-        x.gather = {c.groups,
-                    m,
-                    k,
-                    packed,
-                    nullptr,
-                    image,
-                    image / c.groups,
-                    {p.q[0], p.q[1], p.q[2]},
-                    {grid[0], grid[1], grid[2]},
-                    b,
-                    start,
-                    step};
-        packed += c.groups * m * k;
-        jobs.push_back(std::move(x));
+        jobs.push_back(
+            std::make_unique<Gather<S, T>>(filter, c.groups, m, source, shifts, p, grid, b, start, step));
       }
   over_images<S, T>(p, dy, from, c.out_channels, c.out, c.batch, [&](const T* padded, int64_t first, int64_t images) {
-    for (auto& x : jobs) x.gather.offsets = x.offsets.data(), gather(x.gather, padded, first, images);
+    for (const auto& job : jobs) (*job)(padded, first, images);
   });
 }
 

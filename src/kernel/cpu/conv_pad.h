@@ -66,26 +66,32 @@ inline Range inside(int64_t size, int64_t low, int64_t step, int64_t phase, int6
 
 template <class S, class T>
 void pad_channel(const Padded& p, const int64_t* size, const S* x, const int64_t* stride, T* out) {
-  std::fill_n(out, p.plane(), T(0));
-  const int64_t move = p.step[2] * stride[2];
+  const int64_t move = p.step[2] * stride[2], pitch = p.q[2];
   for (int64_t pd = 0; pd < p.step[0]; ++pd)
     for (int64_t ph = 0; ph < p.step[1]; ++ph)
-      for (int64_t pw = 0; pw < p.step[2]; ++pw, out += p.image()) {
+      for (int64_t pw = 0; pw < p.step[2]; ++pw) {
         const Range d = inside(size[0], p.low[0], p.step[0], pd, p.q[0]),
                     h = inside(size[1], p.low[1], p.step[1], ph, p.q[1]);
-        const Range w = inside(size[2], p.low[2], p.step[2], pw, p.q[2]);
+        const Range w = inside(size[2], p.low[2], p.step[2], pw, pitch);
         const int64_t first = (w.begin * p.step[2] + pw - p.low[2]) * stride[2], n = w.end - w.begin;
-        for (int64_t qd = d.begin; qd < d.end; ++qd)
+        const T* end = out + p.image();
+        out = std::fill_n(out, d.begin * p.q[1] * pitch, T(0));
+        for (int64_t qd = d.begin; qd < d.end; ++qd) {
+          out = std::fill_n(out, h.begin * pitch, T(0));
           for (int64_t qh = h.begin; qh < h.end; ++qh) {
             const S* row =
                 x + (qd * p.step[0] + pd - p.low[0]) * stride[0] + (qh * p.step[1] + ph - p.low[1]) * stride[1] + first;
-            T* to = out + (qd * p.q[1] + qh) * p.q[2] + w.begin;
+            out = std::fill_n(out, w.begin, T(0));
             if (std::is_same_v<S, T> && move == 1) {
-              copy_row(reinterpret_cast<const T*>(row), n, to);
+              copy_row(reinterpret_cast<const T*>(row), n, out);
             } else {
-              for (int64_t i = 0; i < n; ++i, row += move) to[i] = wide(*row);
+              for (int64_t i = 0; i < n; ++i, row += move) out[i] = wide(*row);
             }
+            out = std::fill_n(out + n, pitch - w.end, T(0));
           }
+          out = std::fill_n(out, (p.q[1] - h.end) * pitch, T(0));
+        }
+        out = std::fill_n(out, end - out, T(0));
       }
 }
 

@@ -45,9 +45,11 @@ Tensor image(const Tensor& x) { return is_channels_last(x) ? x : dense(x); }
 cpu::Conv describe(const Tensor& x, const Tensor& y, DimsView weight, const Geometry& p) {
   cpu::Conv c;
   c.batch = x->sizes[0], c.in_channels = x->sizes[1], c.out_channels = y->sizes[1], c.groups = p.groups;
-  for (size_t i = 0; i < p.stride.size(); ++i) {
-    c.in[i] = x->sizes[i + 2], c.out[i] = y->sizes[i + 2], c.kernel[i] = weight[i + 2];
-    c.stride[i] = p.stride[i], c.padding[i] = p.padding[i], c.dilation[i] = p.dilation[i];
+  const size_t n = p.stride.size(), first = 3 - n;  // the kernel's rows are the last dim, whatever their number
+  for (size_t i = 0; i < n; ++i) {
+    const size_t d = first + i;
+    c.in[d] = x->sizes[i + 2], c.out[d] = y->sizes[i + 2], c.kernel[d] = weight[i + 2];
+    c.stride[d] = p.stride[i], c.padding[d] = p.padding[i], c.dilation[d] = p.dilation[i];
   }
   c.x_last = is_channels_last(x), c.y_last = is_channels_last(y);
   return c;

@@ -1,0 +1,167 @@
+// Convolution's inner loops for one instruction set (conv_tiles.h). A tile broadcasts M neighbouring positions against N
+// registers of output channels: with enough sums in registers the fma units are never idle, and neither alignment nor
+// padding of the image matters. No threads, no allocation here.
+#include "kernel/cpu/conv_tiles.h"
+
+#include "kernel/cpu/isa/lanes.h"
+
+namespace ember::cpu::EMBER_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kSums = 28;
+#else
+constexpr int kSums = 12;
+#endif
+
+template <class T, int R, int M, int N>
+void tile(const ConvTile<T>& t) {
+  constexpr int L = kLanes<T>;
+  Lanes<T> sum[R * M][N];
+#pragma GCC unroll 28
+  for (int i = 0; i < R * M; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < N; ++j) sum[i][j] = Lanes<T>{};
+  }
+  const T* w = t.w;
+  for (const Run *run = t.runs, *end = run + t.run_count; run < end; ++run) {
+    const T* x[2] = {t.x + run->offset, t.x + run->offset + t.pitch};
+    for (int64_t n = run->n; n > 0; --n, w += N * L) {
+      Lanes<T> row[N];
+#pragma GCC unroll 4
+      for (int j = 0; j < N; ++j) row[j] = load(w + j * L);
+#pragma GCC unroll 28
+      for (int i = 0; i < R * M; ++i) {
+        const Lanes<T> a = splat(x[i / M][i % M]);
+#pragma GCC unroll 4
+        for (int j = 0; j < N; ++j) sum[i][j] = fma(a, row[j], sum[i][j]);
+      }
+      x[0] += run->step;
+      if (R > 1) x[1] += run->step;
+    }
+  }
+#pragma GCC unroll 28
+  for (int i = 0; i < R * M; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < N; ++j) {
+      T* out = t.out + (i * N + j) * L;
+      store(out, sum[i][j] + load(t.add ? out : t.bias + j * L));
+    }
+  }
+}
+
+// Squares of lanes x lanes, transposed; the rows behind the last position are slack, read and dropped.
+template <class T, class S>
+void planes(const T* c, int64_t pitch, int64_t positions, int64_t channels, void* out, int64_t stride) {
+  constexpr int L = kLanes<T>;
+  S* y = static_cast<S*>(out);
+  for (int64_t p = 0; p < positions; p += L) {
+    const int64_t n = positions - p < L ? positions - p : L;
+    for (int64_t ch = 0; ch < channels; ch += L) {
+      Lanes<T> r[L];
+      load_transposed(c + p * pitch + ch, pitch, L, r);
+      const int64_t rows = channels - ch < L ? channels - ch : L;
+      if (n == L) {
+        for (int64_t q = 0; q < rows; ++q) store_as<T>(y + (ch + q) * stride + p, r[q]);
+      } else {
+        for (int64_t q = 0; q < rows; ++q) store_as_n<T>(y + (ch + q) * stride + p, r[q], n);
+      }
+    }
+  }
+}
+
+template <class T, int N>
+EMBER_INLINE void taps_of(const T* x, const int64_t* offsets, const T* w, int64_t count, T bias, int64_t n, T* y) {
+  constexpr int L = kLanes<T>;
+  Lanes<T> sum[N];
+#pragma GCC unroll 4
+  for (int v = 0; v < N; ++v) sum[v] = splat(bias);
+  for (int64_t t = 0; t < count; ++t) {
+    const Lanes<T> a = splat(w[t]);
+#pragma GCC unroll 4
+    for (int v = 0; v < N; ++v) sum[v] = fma(a, load(x + offsets[t] + v * L), sum[v]);
+  }
+#pragma GCC unroll 4
+  for (int v = 0; v < N - 1; ++v) store(y + v * L, sum[v]);
+  if (n == N * L) store(y + (N - 1) * L, sum[N - 1]);
+  else store_n(y + (N - 1) * L, sum[N - 1], n - (N - 1) * L);
+}
+template <class T>
+void taps(const T* x, const int64_t* offsets, const T* w, int64_t count, T bias, int64_t n, T* y) {
+  constexpr int L = kLanes<T>;
+  for (; n > 0; n -= 4 * L, x += 4 * L, y += 4 * L) {
+    if (n > 3 * L) taps_of<T, 4>(x, offsets, w, count, bias, n < 4 * L ? n : 4 * L, y);
+    else if (n > 2 * L) taps_of<T, 3>(x, offsets, w, count, bias, n, y);
+    else if (n > L) taps_of<T, 2>(x, offsets, w, count, bias, n, y);
+    else taps_of<T, 1>(x, offsets, w, count, bias, n, y);
+  }
+}
+
+// C taps at a time; lanes from a row's end on multiply a zero of g.
+template <class T, int C>
+EMBER_INLINE void tap_sums_of(const T* x, int64_t x_pitch, const T* g, int64_t g_pitch, int64_t rows, int64_t n,
+                              const int64_t* offsets, T* sums) {
+  constexpr int L = kLanes<T>;
+  Lanes<T> sum[C];
+#pragma GCC unroll 10
+  for (int t = 0; t < C; ++t) sum[t] = Lanes<T>{};
+  for (int64_t r = 0; r < rows; ++r, x += x_pitch, g += g_pitch) {
+    for (int64_t j = 0; j < n; j += L) {
+      const Lanes<T> y = n - j >= L ? load(g + j) : load_n(g + j, n - j);
+#pragma GCC unroll 10
+      for (int t = 0; t < C; ++t) {
+        const T* source = x + offsets[t] + j;
+        sum[t] = fma(y, n - j >= L ? load(source) : load_n(source, n - j), sum[t]);
+      }
+    }
+  }
+#pragma GCC unroll 10
+  for (int t = 0; t < C; ++t) {
+    T total = 0;
+    for (int l = 0; l < L; ++l) total += sum[t][l];
+    sums[t] += total;
+  }
+}
+template <class T>
+void tap_sums(const T* x, int64_t x_pitch, const T* g, int64_t g_pitch, int64_t rows, int64_t n,
+              const int64_t* offsets, int64_t count, T* sums) {
+  for (; count >= 9; count -= 9, offsets += 9, sums += 9)
+    tap_sums_of<T, 9>(x, x_pitch, g, g_pitch, rows, n, offsets, sums);
+  for (; count >= 5; count -= 5, offsets += 5, sums += 5)
+    tap_sums_of<T, 5>(x, x_pitch, g, g_pitch, rows, n, offsets, sums);
+  for (; count > 0; --count, ++offsets, ++sums) tap_sums_of<T, 1>(x, x_pitch, g, g_pitch, rows, n, offsets, sums);
+}
+
+template <class T, int R, int N, int M>
+constexpr void fill_columns(ConvTable<T>& t) {
+  t.tile[R][M][N] = tile<T, R, M, N>;
+  if constexpr (M > 1) fill_columns<T, R, N, M - 1>(t);
+}
+template <class T, int R, int N>
+constexpr void fill_tiles(ConvTable<T>& t) {
+  constexpr int kMost = kSums / (R * N), kLimit = R == 1 ? kMaxConvColumns : kMaxConvColumns / 2;
+  fill_columns<T, R, N, (kMost < kLimit ? kMost : kLimit)>(t);
+}
+
+template <class T>
+constexpr ConvTable<T> make_table() {
+  ConvTable<T> t{};
+  t.lanes = kLanes<T>;
+  t.sums = kSums;
+  fill_tiles<T, 1, 1>(t), fill_tiles<T, 1, 2>(t), fill_tiles<T, 1, 4>(t);
+  fill_tiles<T, 2, 1>(t), fill_tiles<T, 2, 2>(t), fill_tiles<T, 2, 4>(t);
+  t.planes[0] = planes<T, T>;
+  if constexpr (sizeof(T) == 4) t.planes[1] = planes<T, Half>, t.planes[2] = planes<T, BFloat16>;
+  t.taps = taps<T>;
+  t.tap_sums = tap_sums<T>;
+  return t;
+}
+
+}  // namespace
+
+extern const ConvTable<float> conv_f32;
+extern const ConvTable<double> conv_f64;
+const ConvTable<float> conv_f32 = make_table<float>();
+const ConvTable<double> conv_f64 = make_table<double>();
+
+}  // namespace ember::cpu::EMBER_ISA
