@@ -173,8 +173,7 @@ void backward_data(const Conv& c, const S* dy, const S* weight, const void* bias
           start += r[i] * to.space[i], step.space[i] *= c.stride[i];
           grid[i] = (c.in[i] - r[i] + c.stride[i] - 1) / c.stride[i];
         }
-        jobs.push_back(
-            std::make_unique<Gather<S, T>>(filter, c.groups, m, source, shifts, p, grid, b, start, step));
+        jobs.push_back(std::make_unique<Gather<S, T>>(filter, c.groups, m, source, shifts, p, grid, b, start, step));
       }
   over_images<S, T>(p, dy, from, c.out_channels, c.out, c.batch, [&](const T* padded, int64_t first, int64_t images) {
     for (const auto& job : jobs) (*job)(padded, first, images);

@@ -1,7 +1,8 @@
 // Gather: the product that convolution forward and to the data both are. k runs over (source channel, tap); a position
-// of the output grid reads the padded images at its own place plus an offset for each k. What lies in a register's lanes
-// depends on the number of output channels: the channels themselves, or, where they are few, neighbouring positions,
-// which then walk the image's pitch (a few of them are garbage between rows, and dropped). Internal to conv.cc.
+// of the output grid reads the padded images at its own place plus an offset for each k. What lies in a register's
+// lanes depends on the number of output channels: the channels themselves, or, where they are few, neighbouring
+// positions, which then walk the image's pitch (a few of them are garbage between rows, and dropped). Internal to
+// conv.cc.
 #pragma once
 
 #include <algorithm>
@@ -85,9 +86,7 @@ class Gather {
  private:
   bool lanes_are_channels() const { return 2 * m_ > conv_table<T>().lanes; }
   T* weights() const { return weights_.template as<T>(); }
-  S* plane_of(int64_t image, int64_t group) const {
-    return out_ + image * to_.image + group * m_ * to_.channel;
-  }
+  S* plane_of(int64_t image, int64_t group) const { return out_ + image * to_.image + group * m_ * to_.channel; }
 
   // ---- lanes are channels ----
 
@@ -104,8 +103,8 @@ class Gather {
         if (n > vectors_ || rows > grid_[1] || rows * n > g.sums) continue;
         const int64_t most = std::min<int64_t>(kMaxConvColumns / rows, g.sums / (rows * n));
         const int64_t columns = ceil_div(grid_[2], ceil_div(grid_[2], most));
-        const int64_t cost = ceil_div(grid_[1], rows) * ceil_div(grid_[2], columns) * ceil_div(vectors_, n) *
-                             (rows * columns * n + 3);
+        const int64_t cost =
+            ceil_div(grid_[1], rows) * ceil_div(grid_[2], columns) * ceil_div(vectors_, n) * (rows * columns * n + 3);
         if (cost < least) least = cost, rows_ = rows, columns_ = columns, panel_ = n;
       }
     for (int64_t v = 0, n; v < vectors_; v += n) {
@@ -166,8 +165,7 @@ class Gather {
   }
 
   void put(const T* sums, int64_t pitch, int64_t positions, int64_t channels, S* y) const {
-    if (to_.space[2] == 1)
-      return conv_table<T>().planes[kKind<S>](sums, pitch, positions, channels, y, to_.channel);
+    if (to_.space[2] == 1) return conv_table<T>().planes[kKind<S>](sums, pitch, positions, channels, y, to_.channel);
     for (int64_t i = 0; i < positions; ++i)
       for (int64_t r = 0; r < channels; ++r) narrow(sums[i * pitch + r], y[i * to_.space[2] + r * to_.channel]);
   }
@@ -209,8 +207,7 @@ class Gather {
       for (int64_t r = 0; r < m_; ++r)
         for (int64_t c = 0; c < channels; ++c)
           for (int64_t t = 0; t < taps; ++t)
-            rows[(r * channels + c) * taps + t] =
-                wide(f.w[group * f.group + r * f.row + c * f.channel + f.taps[t]]);
+            rows[(r * channels + c) * taps + t] = wide(f.w[group * f.group + r * f.row + c * f.channel + f.taps[t]]);
       for (int64_t p = 0; m_ > 1 && p < k_; p += kGemmKc)
         g.pack_a[0](rows + p, k_, 1, m_, std::min(kGemmKc, k_ - p), to + p * m_);
     }

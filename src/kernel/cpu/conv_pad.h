@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernel/cpu/conv.h"
+#include "kernel/cpu/conv_tiles.h"
 #include "kernel/cpu/float_types.h"
 
 namespace ember::cpu::conv {
@@ -77,17 +78,19 @@ void pad_channel(const Padded& p, const int64_t* size, const S* x, const int64_t
         const T* end = out + p.image();
         out = std::fill_n(out, d.begin * p.q[1] * pitch, T(0));
         for (int64_t qd = d.begin; qd < d.end; ++qd) {
+          const S* from = x + (qd * p.step[0] + pd - p.low[0]) * stride[0] +
+                          (h.begin * p.step[1] + ph - p.low[1]) * stride[1] + first;
+          const int64_t down = p.step[1] * stride[1], rows = h.end - h.begin;
           out = std::fill_n(out, h.begin * pitch, T(0));
-          for (int64_t qh = h.begin; qh < h.end; ++qh) {
-            const S* row =
-                x + (qd * p.step[0] + pd - p.low[0]) * stride[0] + (qh * p.step[1] + ph - p.low[1]) * stride[1] + first;
-            out = std::fill_n(out, w.begin, T(0));
-            if (std::is_same_v<S, T> && move == 1) {
-              copy_row(reinterpret_cast<const T*>(row), n, out);
-            } else {
-              for (int64_t i = 0; i < n; ++i, row += move) out[i] = wide(*row);
+          if (std::is_same_v<S, T> && move == 1) {
+            conv_table<T>().pad_rows(reinterpret_cast<const T*>(from), down, rows, n, w.begin, pitch, out);
+            out += rows * pitch;
+          } else {
+            for (int64_t r = 0; r < rows; ++r, from += down) {
+              out = std::fill_n(out, w.begin, T(0));
+              for (int64_t i = 0; i < n; ++i) *out++ = wide(from[i * move]);
+              out = std::fill_n(out, pitch - w.end, T(0));
             }
-            out = std::fill_n(out + n, pitch - w.end, T(0));
           }
           out = std::fill_n(out, (p.q[1] - h.end) * pitch, T(0));
         }

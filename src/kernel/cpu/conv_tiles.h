@@ -1,6 +1,7 @@
-// What isa/conv.cc gives to convolution (conv_gather.h, conv_weight.cc), per instruction set: register tiles whose lanes
-// are output channels, so that a position of the image is one broadcast wherever it lies; and, for convolutions of one
-// channel to one channel, loops whose lanes are positions. Sums are chains of fma over k in order, as in gemm_tiles.h.
+// What isa/conv.cc gives to convolution (conv_gather.h, conv_weight.cc), per instruction set: register tiles whose
+// lanes are output channels, so that a position of the image is one broadcast wherever it lies; and, for convolutions
+// of one channel to one channel, loops whose lanes are positions. Sums are chains of fma over k in order, as in
+// gemm_tiles.h.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +39,8 @@ struct ConvTable {
   void (*tile[3][kMaxConvColumns + 1][kMaxConvVectors + 1])(const ConvTile<T>&);  // [R][M][N]; null where not built
   // y[channel * stride + position] = c[position * pitch + channel], as f32/f64, f16 or bf16 (the packers' kinds).
   void (*planes[3])(const T* c, int64_t pitch, int64_t positions, int64_t channels, void* y, int64_t stride);
+  // Rows of `pitch` numbers: `left` zeros, n numbers of x, zeros.
+  void (*pad_rows)(const T* x, int64_t x_pitch, int64_t rows, int64_t n, int64_t left, int64_t pitch, T* out);
 
   // y[j] = bias + sum_t w[t] * x[offsets[t] + j], j < n.
   void (*taps)(const T* x, const int64_t* offsets, const T* w, int64_t count, T bias, int64_t n, T* y);

@@ -42,32 +42,34 @@ void pad_last(const Conv& c, const int64_t* size, const S* x, const Strides& fro
   }
 }
 
-// One input channel a group: each weight is one dot product of dy with a shifted x. dy is laid out with x's pitch,
-// zeros between its rows, so a whole image is a single run.
+// One input channel a group: each weight is one dot product of dy with a shifted x.
 template <class S, class T>
 void depthwise_weight(const Conv& c, const S* x, const S* dy, S* dweight) {
-  const auto& k = row_table<T, T>();
-  const Padded p = padded_for(c), g{{0, 0, 0}, {1, 1, 1}, {p.q[0], p.q[1], p.q[2]}};
+  const auto& k = conv_table<T>();
+  const Padded p = padded_for(c), bare{{0, 0, 0}, {1, 1, 1}, {c.out[0], c.out[1], c.out[2]}};
   const Strides from = strides_of(c.in_channels, c.in, c.x_last), grad = strides_of(c.out_channels, c.out, c.y_last);
-  const int64_t taps = volume(c.kernel), m = c.out_channels / c.groups, n = c.batch;
-  const int64_t run = ((c.out[0] - 1) * p.q[1] + c.out[1] - 1) * p.q[2] + c.out[2];
+  const bool straight = std::is_same_v<S, T> && !c.y_last;
+  const int64_t taps = volume(c.kernel), m = c.out_channels / c.groups, positions = volume(c.out);
   const std::vector<int64_t> offsets = tap_offsets(c, p, 1);
-  const int64_t work = n * m * taps * run;
+  const int64_t work = c.batch * m * taps * positions;
   parallel_for(0, c.groups, std::max<int64_t>(1, (1 << 16) / (work + 1)), [&](int64_t b, int64_t e) {
-    const Scratch memory((p.plane() + g.plane() + kTileSlack) * sizeof(T)), sum_memory(m * taps * sizeof(double));
-    T *xs = memory.as<T>(), *gs = xs + p.plane();
+    const Scratch memory((p.plane() + positions + 2 * kTileSlack) * sizeof(T)), sum_memory(m * taps * sizeof(double));
+    T *xs = memory.as<T>(), *gs = xs + p.plane() + kTileSlack;
     double* sums = sum_memory.as<double>();
+    std::vector<T> image(taps);
     for (int64_t group = b; group < e; ++group) {
       std::fill_n(sums, m * taps, 0.0);
-      for (int64_t i = 0; i < n; ++i) {
+      for (int64_t i = 0; i < c.batch; ++i) {
         pad_channel(p, c.in, x + i * from.image + group * from.channel, from.space, xs);
         for (int64_t r = 0; r < m; ++r) {
-          pad_channel(g, c.out, dy + i * grad.image + (group * m + r) * grad.channel, grad.space, gs);
-          for (int64_t t = 0; t < taps; ++t) {
-            T out[2];
-            k.dots(gs, xs + offsets[t], run, 0, out);
-            sums[r * taps + t] += out[1];
-          }
+          const S* g = dy + i * grad.image + (group * m + r) * grad.channel;
+          if (!straight) pad_channel(bare, c.out, g, grad.space, gs);
+          std::fill_n(image.begin(), taps, T(0));
+          for (int64_t d = 0; d < c.out[0]; ++d)
+            k.tap_sums(xs + d * p.q[1] * p.q[2], p.q[2],
+                       (straight ? reinterpret_cast<const T*>(g) : gs) + d * c.out[1] * c.out[2], c.out[2], c.out[1],
+                       c.out[2], offsets.data(), taps, image.data());
+          for (int64_t t = 0; t < taps; ++t) sums[r * taps + t] += image[t];
         }
       }
       for (int64_t j = 0; j < m * taps; ++j) narrow(static_cast<T>(sums[j]), dweight[group * m * taps + j]);

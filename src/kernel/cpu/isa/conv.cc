@@ -1,8 +1,7 @@
-// Convolution's inner loops for one instruction set (conv_tiles.h). A tile broadcasts M neighbouring positions against N
-// registers of output channels: with enough sums in registers the fma units are never idle, and neither alignment nor
+// Convolution's inner loops for one instruction set (conv_tiles.h). A tile broadcasts M neighbouring positions against
+// N registers of output channels: with enough sums in registers the fma units are never idle, and neither alignment nor
 // padding of the image matters. No threads, no allocation here.
 #include "kernel/cpu/conv_tiles.h"
-
 #include "kernel/cpu/isa/lanes.h"
 
 namespace ember::cpu::EMBER_ISA {
@@ -70,6 +69,20 @@ void planes(const T* c, int64_t pitch, int64_t positions, int64_t channels, void
   }
 }
 
+// Whole registers run over a row's end into the next one, which is written later; the last row stops where it ends.
+template <class T>
+void pad_rows(const T* x, int64_t x_pitch, int64_t rows, int64_t n, int64_t left, int64_t pitch, T* out) {
+  constexpr int L = kLanes<T>;
+  for (int64_t r = 0; r < rows; ++r, x += x_pitch, out += pitch)
+    for (int64_t j = 0; j < pitch; j += L) {
+      const int64_t skip = left > j ? left - j : 0, end = left + n - j;
+      const Lanes<T> v = skip == 0 && end >= L ? load(x + j - left)
+                                               : load_between(x + j - left, skip < L ? skip : L, end > 0 ? end : 0);
+      if (r + 1 < rows || j + L <= pitch) store(out + j, v);
+      else store_n(out + j, v, pitch - j);
+    }
+}
+
 template <class T, int N>
 EMBER_INLINE void taps_of(const T* x, const int64_t* offsets, const T* w, int64_t count, T bias, int64_t n, T* y) {
   constexpr int L = kLanes<T>;
@@ -123,8 +136,8 @@ EMBER_INLINE void tap_sums_of(const T* x, int64_t x_pitch, const T* g, int64_t g
   }
 }
 template <class T>
-void tap_sums(const T* x, int64_t x_pitch, const T* g, int64_t g_pitch, int64_t rows, int64_t n,
-              const int64_t* offsets, int64_t count, T* sums) {
+void tap_sums(const T* x, int64_t x_pitch, const T* g, int64_t g_pitch, int64_t rows, int64_t n, const int64_t* offsets,
+              int64_t count, T* sums) {
   for (; count >= 9; count -= 9, offsets += 9, sums += 9)
     tap_sums_of<T, 9>(x, x_pitch, g, g_pitch, rows, n, offsets, sums);
   for (; count >= 5; count -= 5, offsets += 5, sums += 5)
@@ -152,6 +165,7 @@ constexpr ConvTable<T> make_table() {
   fill_tiles<T, 2, 1>(t), fill_tiles<T, 2, 2>(t), fill_tiles<T, 2, 4>(t);
   t.planes[0] = planes<T, T>;
   if constexpr (sizeof(T) == 4) t.planes[1] = planes<T, Half>, t.planes[2] = planes<T, BFloat16>;
+  t.pad_rows = pad_rows<T>;
   t.taps = taps<T>;
   t.tap_sums = tap_sums<T>;
   return t;

@@ -80,12 +80,31 @@ EMBER_INLINE F64Lanes fma(F64Lanes a, F64Lanes b, F64Lanes c) {
 }
 
 // Partial loads give zero in the lanes from n on; partial stores leave memory from n on alone.
+#if defined(__AVX512F__)
+EMBER_INLINE unsigned first_lanes(int64_t n) { return n >= 16 ? ~0u : (1u << n) - 1; }
+#elif defined(__AVX2__)
+EMBER_INLINE __m256i first_lanes(int64_t n, const int32_t*) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lane);
+}
+EMBER_INLINE __m256i first_lanes(int64_t n, const int64_t*) {
+  return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+template <class T>
+EMBER_INLINE __m256i first_lanes(int64_t n) {
+  const int64_t m = n < 0 ? 0 : n < kLanes<T> ? n : kLanes<T>;
+  if constexpr (sizeof(T) == 4) return first_lanes(m, static_cast<const int32_t*>(nullptr));
+  else return first_lanes(m, static_cast<const int64_t*>(nullptr));
+}
+#endif
 template <class T>
 EMBER_INLINE Lanes<T> load_n(const T* p, int64_t n) {
 #if defined(__AVX512F__)
-  const unsigned mask = n >= kLanes<T> ? ~0u : (1u << n) - 1;
-  if constexpr (sizeof(T) == 4) return (Lanes<T>)_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p);
-  else return (Lanes<T>)_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p);
+  if constexpr (sizeof(T) == 4) return (Lanes<T>)_mm512_maskz_loadu_ps(static_cast<__mmask16>(first_lanes(n)), p);
+  else return (Lanes<T>)_mm512_maskz_loadu_pd(static_cast<__mmask8>(first_lanes(n)), p);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) return (Lanes<T>)_mm256_maskload_ps(p, first_lanes<T>(n));
+  else return (Lanes<T>)_mm256_maskload_pd(p, first_lanes<T>(n));
 #else
   Lanes<T> v{};
   for (int64_t i = 0; i < n && i < kLanes<T>; ++i) v[i] = p[i];
@@ -95,11 +114,30 @@ EMBER_INLINE Lanes<T> load_n(const T* p, int64_t n) {
 template <class T>
 EMBER_INLINE void store_n(T* p, Lanes<T> v, int64_t n) {
 #if defined(__AVX512F__)
-  const unsigned mask = n >= kLanes<T> ? ~0u : (1u << n) - 1;
-  if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, static_cast<__mmask16>(mask), (__m512)v);
-  else _mm512_mask_storeu_pd(p, static_cast<__mmask8>(mask), (__m512d)v);
+  if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, static_cast<__mmask16>(first_lanes(n)), (__m512)v);
+  else _mm512_mask_storeu_pd(p, static_cast<__mmask8>(first_lanes(n)), (__m512d)v);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) _mm256_maskstore_ps(p, first_lanes<T>(n), (__m256)v);
+  else _mm256_maskstore_pd(p, first_lanes<T>(n), (__m256d)v);
 #else
   for (int64_t i = 0; i < n && i < kLanes<T>; ++i) p[i] = v[i];
+#endif
+}
+// What load_n gives with the lanes below `skip` zero too; those are not read.
+template <class T>
+EMBER_INLINE Lanes<T> load_between(const T* p, int64_t skip, int64_t n) {
+#if defined(__AVX512F__)
+  const unsigned mask = first_lanes(n) & ~first_lanes(skip);
+  if constexpr (sizeof(T) == 4) return (Lanes<T>)_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p);
+  else return (Lanes<T>)_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p);
+#elif defined(__AVX2__)
+  const __m256i mask = _mm256_andnot_si256(first_lanes<T>(skip), first_lanes<T>(n));
+  if constexpr (sizeof(T) == 4) return (Lanes<T>)_mm256_maskload_ps(p, mask);
+  else return (Lanes<T>)_mm256_maskload_pd(p, mask);
+#else
+  Lanes<T> v{};
+  for (int64_t i = skip; i < n && i < kLanes<T>; ++i) v[i] = p[i];
+  return v;
 #endif
 }
 
