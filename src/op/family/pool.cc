@@ -38,13 +38,16 @@ cpu::Pool planes(const Tensor& x, const Tensor& y, size_t n, bool channels_last)
   p.planes = 1;
   for (size_t i = 0; i < first; ++i) p.planes *= x.sizes()[i];
   if (channels_last) p.inner = x.sizes()[1], p.planes = x.sizes()[0];
-  for (size_t i = 0; i < n; ++i) p.in[i] = x.sizes()[first + i], p.out[i] = y.sizes()[first + i];
+  for (size_t i = 0; i < n; ++i) {  // the kernel's rows are the last dim, whatever their number
+    p.in[3 - n + i] = x.sizes()[first + i], p.out[3 - n + i] = y.sizes()[first + i];
+  }
   return p;
 }
 cpu::Pool windows(cpu::Pool p, DimsView kernel, DimsView stride, DimsView padding, DimsView dilation) {
   for (size_t i = 0; i < kernel.size(); ++i) {
-    p.kernel[i] = kernel[i], p.stride[i] = stride[i], p.padding[i] = padding[i];
-    if (!dilation.empty()) p.dilation[i] = dilation[i];
+    const size_t at = 3 - kernel.size() + i;
+    p.kernel[at] = kernel[i], p.stride[at] = stride[i], p.padding[at] = padding[i];
+    if (!dilation.empty()) p.dilation[at] = dilation[i];
   }
   return p;
 }
