@@ -122,6 +122,31 @@ void walk(const Pool& p, const Windows* w, const std::vector<Tap>& taps, Begin b
     }
 }
 
+constexpr int64_t kShortRow = 16;  // outputs: below it a row's vectors do not pay for their set-up
+
+// One plane of short rows, output by output.
+template <class S>
+void max_short_rows(const Pool& p, const Windows* w, const S* x, S* y, int64_t* indices) {
+  using T = Compute<S>;
+  int64_t o = 0;
+  for (int64_t od = 0; od < p.out[0]; ++od)
+    for (int64_t oh = 0; oh < p.out[1]; ++oh)
+      for (int64_t ow = 0; ow < p.out[2]; ++ow, ++o) {
+        const int64_t rows = w[1].count[oh], columns = w[2].count[ow], step = w[2].dilation;
+        int64_t line = (w[0].begin[od] * p.in[1] + w[1].begin[oh]) * p.in[2] + w[2].begin[ow], at = line;
+        T best = wide(x[at]);
+        for (int64_t i = 0; i < w[0].count[od]; ++i, line += (w[0].dilation * p.in[1] - rows * w[1].dilation) * p.in[2])
+          for (int64_t j = 0; j < rows; ++j, line += w[1].dilation * p.in[2])
+            for (int64_t k = 0; k < columns; ++k) {
+              const T v = wide(x[line + k * step]);
+              const bool better = (v > best) | (v != v);
+              best = better ? v : best, at = better ? line + k * step : at;
+            }
+        narrow(best, y[o]);
+        if (indices) indices[o] = at;
+      }
+}
+
 template <class S>
 void max_forward(const Pool& p, const S* x, S* y, int64_t* indices) {
   using T = Compute<S>;
@@ -131,6 +156,8 @@ void max_forward(const Pool& p, const S* x, S* y, int64_t* indices) {
   EMBER_CHECK(volume(p.in) < std::numeric_limits<int32_t>::max(), "max_pool: a plane of ", volume(p.in),
               " elements is too large");
   const bool whole_rows = !p.adaptive && p.inner == 1;
+  const auto some = [](const Windows& v) { return *std::min_element(v.count.begin(), v.count.end()) > 0; };
+  const bool short_rows = p.inner == 1 && p.out[2] < kShortRow && some(w[0]) && some(w[1]) && some(w[2]);
   const int64_t width = whole_rows ? p.out[2] : p.inner;
   const T low =
       std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
@@ -141,6 +168,10 @@ void max_forward(const Pool& p, const S* x, S* y, int64_t* indices) {
     for (int64_t plane = b; plane < e; ++plane) {
       const S* from = x + plane * volume(p.in) * p.inner;
       const int64_t out = plane * volume(p.out) * p.inner;
+      if (short_rows) {
+        max_short_rows(p, w, from, y + out, indices ? indices + out : nullptr);
+        continue;
+      }
       walk(
           p, w, taps,
           [&](int64_t, int64_t n, int64_t od, int64_t oh, int64_t ow) {
