@@ -37,6 +37,8 @@ struct ConvTable {
   int lanes;
   int sums;  // registers that hold sums: R * M * N at most
   void (*tile[3][kMaxConvColumns + 1][kMaxConvVectors + 1])(const ConvTile<T>&);  // [R][M][N]; null where not built
+  // The same for one row whose positions are `lanes` elements apart in x (f32 only, as what is Winograd's below).
+  void (*blocked[kMaxConvColumns + 1][kMaxConvVectors + 1])(const ConvTile<T>&);
   // y[channel * stride + position] = c[position * pitch + channel], as f32/f64, f16 or bf16 (the packers' kinds).
   void (*planes[3])(const T* c, int64_t pitch, int64_t positions, int64_t channels, void* y, int64_t stride);
   // Rows of `pitch` numbers: `left` zeros, n numbers of x, zeros.
@@ -47,6 +49,14 @@ struct ConvTable {
   // sums[t] += sum_j g[j] * x[offsets[t] + j], j < n: row after row of an image, `g_pitch` and `x_pitch` apart.
   void (*tap_sums)(const T* x, int64_t x_pitch, const T* g, int64_t g_pitch, int64_t rows, int64_t n,
                    const int64_t* offsets, int64_t count, T* sums);
+
+  // conv_winograd.cc's: pixels of `channels` <= lanes planes as [position][lane], rows of `width` pixels laid `pitch`
+  // apart; rows of tiles transformed, 16 parts each `pitch` elements apart; 3 x 3 filters [channel][9][width].
+  void (*to_lanes)(const T* x, int64_t stride, int64_t channels, int64_t positions, int64_t width, int64_t pitch,
+                   T* out);
+  void (*winograd_input)(const T* x, int64_t pitch, int64_t tiles, T* v, int64_t v_pitch);
+  void (*winograd_output)(const T* m, int64_t m_pitch, int64_t width, int64_t tiles, const T* bias, T* top, T* bottom);
+  void (*winograd_filter)(const T* g, int64_t width, int64_t channels, bool turned, T* u, int64_t u_pitch);
 };
 
 template <class T>

@@ -13,7 +13,8 @@ constexpr int kSums = 28;
 constexpr int kSums = 12;
 #endif
 
-template <class T, int R, int M, int N>
+// P: elements from one position to the next in x.
+template <class T, int R, int M, int N, int P>
 void tile(const ConvTile<T>& t) {
   constexpr int L = kLanes<T>;
   Lanes<T> sum[R * M][N];
@@ -31,7 +32,7 @@ void tile(const ConvTile<T>& t) {
       for (int j = 0; j < N; ++j) row[j] = load(w + j * L);
 #pragma GCC unroll 28
       for (int i = 0; i < R * M; ++i) {
-        const Lanes<T> a = splat(x[i / M][i % M]);
+        const Lanes<T> a = splat(x[i / M][i % M * P]);
 #pragma GCC unroll 4
         for (int j = 0; j < N; ++j) sum[i][j] = fma(a, row[j], sum[i][j]);
       }
@@ -145,9 +146,101 @@ void tap_sums(const T* x, int64_t x_pitch, const T* g, int64_t g_pitch, int64_t 
   for (; count > 0; --count, ++offsets, ++sums) tap_sums_of<T, 1>(x, x_pitch, g, g_pitch, rows, n, offsets, sums);
 }
 
+// ---- F(2 x 2, 3 x 3) ----
+
+template <class T>
+void to_lanes(const T* x, int64_t stride, int64_t channels, int64_t positions, int64_t width, int64_t pitch, T* out) {
+  constexpr int L = kLanes<T>;
+  int64_t column = 0;
+  for (int64_t p = 0; p < positions; p += L) {
+    const int64_t n = positions - p < L ? positions - p : L;
+    Lanes<T> r[L];
+    if (n == L && channels == L) {
+      load_transposed(x + p, stride, L, r);
+    } else {
+#pragma GCC unroll 16
+      for (int i = 0; i < L; ++i) r[i] = i < channels ? load_n(x + i * stride + p, n) : Lanes<T>{};
+      transpose(r);
+    }
+    for (int64_t q = 0; q < n; ++q, out += L) {
+      store(out, r[q]);
+      if (++column == width) column = 0, out += (pitch - width) * L;
+    }
+  }
+}
+
+// One row of tiles: B' d B, where B' d = (d0 - d2, d1 + d2, d2 - d1, d1 - d3).
+template <class T>
+void winograd_input(const T* x, int64_t pitch, int64_t tiles, T* v, int64_t v_pitch) {
+  constexpr int L = kLanes<T>;
+  for (int64_t t = 0; t < tiles; ++t, x += 2 * L, v += L) {
+    Lanes<T> w[4][4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const Lanes<T> d0 = load(x + j * L), d1 = load(x + (pitch + j) * L), d2 = load(x + (2 * pitch + j) * L),
+                     d3 = load(x + (3 * pitch + j) * L);
+      w[0][j] = d0 - d2, w[1][j] = d1 + d2, w[2][j] = d2 - d1, w[3][j] = d1 - d3;
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      store(v + (4 * i) * v_pitch, w[i][0] - w[i][2]);
+      store(v + (4 * i + 1) * v_pitch, w[i][1] + w[i][2]);
+      store(v + (4 * i + 2) * v_pitch, w[i][2] - w[i][1]);
+      store(v + (4 * i + 3) * v_pitch, w[i][1] - w[i][3]);
+    }
+  }
+}
+
+// One row of tiles: A' m A + bias, where A' m = (m0 + m1 + m2, m1 - m2 - m3).
+template <class T>
+void winograd_output(const T* m, int64_t m_pitch, int64_t width, int64_t tiles, const T* bias, T* top, T* bottom) {
+  constexpr int L = kLanes<T>;
+  for (int64_t t = 0; t < tiles; ++t, m += width, top += 2 * width, bottom += 2 * width)
+    for (int64_t k = 0; k < width; k += L) {
+      Lanes<T> w[2][4];
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) {
+        const T* from = m + j * m_pitch + k;
+        const Lanes<T> m0 = load(from), m1 = load(from + 4 * m_pitch), m2 = load(from + 8 * m_pitch),
+                       m3 = load(from + 12 * m_pitch);
+        w[0][j] = m0 + m1 + m2, w[1][j] = m1 - m2 - m3;
+      }
+      const Lanes<T> b = load(bias + k);
+      store(top + k, w[0][0] + w[0][1] + w[0][2] + b), store(top + width + k, w[0][1] - w[0][2] - w[0][3] + b);
+      store(bottom + k, w[1][0] + w[1][1] + w[1][2] + b), store(bottom + width + k, w[1][1] - w[1][2] - w[1][3] + b);
+    }
+}
+
+// G g G', where G g = (g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2); `turned` reads g from its end.
+template <class T>
+void winograd_filter(const T* g, int64_t width, int64_t channels, bool turned, T* u, int64_t u_pitch) {
+  constexpr int L = kLanes<T>;
+  const Lanes<T> half = splat(T(0.5));
+  auto expand = [&](const Lanes<T>* a, int step, Lanes<T>* out) __attribute__((always_inline)) {
+    const Lanes<T> ends = a[0] + a[2 * step], middle = a[step];
+    out[0] = a[0], out[1] = (ends + middle) * half, out[2] = (ends - middle) * half, out[3] = a[2 * step];
+  };
+  for (int64_t c = 0; c < channels; ++c, g += 9 * width, u += width)
+    for (int64_t k = 0; k < width; k += L) {
+      Lanes<T> a[9], w[3][4], out[4];
+#pragma GCC unroll 9
+      for (int t = 0; t < 9; ++t) a[t] = load(g + (turned ? 8 - t : t) * width + k);
+#pragma GCC unroll 3
+      for (int j = 0; j < 3; ++j) expand(a + j, 3, w[j]);
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        const Lanes<T> row[3] = {w[0][i], w[1][i], w[2][i]};
+        expand(row, 1, out);
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j) store(u + (4 * i + j) * u_pitch + k, out[j]);
+      }
+    }
+}
+
 template <class T, int R, int N, int M>
 constexpr void fill_columns(ConvTable<T>& t) {
-  t.tile[R][M][N] = tile<T, R, M, N>;
+  t.tile[R][M][N] = tile<T, R, M, N, 1>;
+  if constexpr (R == 1 && sizeof(T) == 4) t.blocked[M][N] = tile<T, R, M, N, kLanes<T>>;
   if constexpr (M > 1) fill_columns<T, R, N, M - 1>(t);
 }
 template <class T, int R, int N>
@@ -165,6 +258,12 @@ constexpr ConvTable<T> make_table() {
   fill_tiles<T, 2, 1>(t), fill_tiles<T, 2, 2>(t), fill_tiles<T, 2, 4>(t);
   t.planes[0] = planes<T, T>;
   if constexpr (sizeof(T) == 4) t.planes[1] = planes<T, Half>, t.planes[2] = planes<T, BFloat16>;
+  if constexpr (sizeof(T) == 4) {
+    t.to_lanes = to_lanes<T>;
+    t.winograd_input = winograd_input<T>;
+    t.winograd_output = winograd_output<T>;
+    t.winograd_filter = winograd_filter<T>;
+  }
   t.pad_rows = pad_rows<T>;
   t.taps = taps<T>;
   t.tap_sums = tap_sums<T>;

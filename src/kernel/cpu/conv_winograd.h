@@ -1,0 +1,20 @@
+// Convolutions of 3 x 3 at stride 1 by Winograd's F(2 x 2, 3 x 3): 16 products for four outputs in place of 36.
+#pragma once
+
+#include "kernel/cpu/conv_gather.h"
+
+namespace ember::cpu::conv {
+
+// Both directions as one: y[i, g * m + r] = bias + sum over channels and taps of w * x, x padded by `padding`.
+struct Winograd {
+  int64_t batch, groups, channels, m;  // channels and m per group
+  int64_t in[2], out[2], padding[2];
+  Strides from, to;
+  bool turned;  // tap t is tap 8 - t of the filter
+};
+
+// Is it worth it, and possible? False for few channels, where the transforms outweigh what they save.
+bool winograd_fits(const Winograd& c);
+void winograd(const Winograd& c, const float* x, const Filter<float>& filter, const float* bias, float* y);
+
+}  // namespace ember::cpu::conv
