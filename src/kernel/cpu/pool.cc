@@ -124,28 +124,49 @@ void walk(const Pool& p, const Windows* w, const std::vector<Tap>& taps, Begin b
 
 constexpr int64_t kShortRow = 16;  // outputs: below it a row's vectors do not pay for their set-up
 
-// One plane of short rows, output by output.
-template <class S>
-void max_short_rows(const Pool& p, const Windows* w, const S* x, S* y, int64_t* indices) {
-  using T = Compute<S>;
-  int64_t o = 0;
-  for (int64_t od = 0; od < p.out[0]; ++od)
-    for (int64_t oh = 0; oh < p.out[1]; ++oh)
-      for (int64_t ow = 0; ow < p.out[2]; ++ow, ++o) {
-        const int64_t rows = w[1].count[oh], columns = w[2].count[ow], step = w[2].dilation;
-        int64_t line = (w[0].begin[od] * p.in[1] + w[1].begin[oh]) * p.in[2] + w[2].begin[ow], at = line;
-        T best = wide(x[at]);
-        for (int64_t i = 0; i < w[0].count[od]; ++i, line += (w[0].dilation * p.in[1] - rows * w[1].dilation) * p.in[2])
-          for (int64_t j = 0; j < rows; ++j, line += w[1].dilation * p.in[2])
-            for (int64_t k = 0; k < columns; ++k) {
-              const T v = wide(x[line + k * step]);
-              const bool better = (v > best) | (v != v);
-              best = better ? v : best, at = better ? line + k * step : at;
-            }
-        narrow(best, y[o]);
-        if (indices) indices[o] = at;
-      }
-}
+// Windows that no edge cuts, of short rows: a table of where each begins, over enough planes to fill vectors.
+class WholeWindows {
+ public:
+  WholeWindows(const Pool& p, const Windows* w) : in_(volume(p.in)), out_(volume(p.out)) {
+    const auto same = [](const Windows& v) { return std::count(v.count.begin(), v.count.end(), v.count[0]); };
+    whole_ = p.inner == 1 && p.out[2] < kShortRow && w[0].count[0] * w[1].count[0] * w[2].count[0] > 0;
+    for (int i = 0; i < 3; ++i) whole_ = whole_ && same(w[i]) == p.out[i];
+    if (!whole_) return;
+    planes_ = std::max<int64_t>(1, kTogether / out_);
+    for (int64_t plane = 0; plane < planes_; ++plane)
+      for (int64_t d : w[0].begin)
+        for (int64_t h : w[1].begin)
+          for (int64_t b : w[2].begin)
+            begin_.push_back(static_cast<int32_t>(plane * in_ + (d * p.in[1] + h) * p.in[2] + b));
+    for (int64_t d = 0; d < w[0].count[0]; ++d)
+      for (int64_t h = 0; h < w[1].count[0]; ++h)
+        for (int64_t t = 0; t < w[2].count[0]; ++t)
+          offsets_.push_back(
+              static_cast<int32_t>((d * w[0].dilation * p.in[1] + h * w[1].dilation) * p.in[2] + t * w[2].dilation));
+  }
+  explicit operator bool() const { return whole_; }
+
+  template <class S, class T>
+  void max(const S* x, S* y, int64_t* indices, int64_t begin, int64_t end) const {
+    const Scratch best_memory(planes_ * out_ * sizeof(T)), where_memory(planes_ * out_ * sizeof(int32_t));
+    T* best = best_memory.as<T>();
+    int32_t* where = where_memory.as<int32_t>();
+    for (int64_t plane = begin; plane < end; plane += planes_) {
+      const int64_t count = std::min(planes_, end - plane), n = count * out_, taps = offsets_.size();
+      pool_table<S, T>().max_windows(x + plane * in_, begin_.data(), offsets_.data(), taps, n, best, where);
+      for (int64_t i = 0; i < n; ++i) narrow(best[i], y[plane * out_ + i]);
+      for (int64_t i = 0; indices && i < count; ++i)
+        for (int64_t o = 0; o < out_; ++o) indices[(plane + i) * out_ + o] = where[i * out_ + o] - i * in_;
+    }
+  }
+
+ private:
+  static constexpr int64_t kShortRow = 16;   // outputs: below it a row's vectors do not pay for their set-up
+  static constexpr int64_t kTogether = 256;  // outputs
+  bool whole_;
+  int64_t in_, out_, planes_ = 1;
+  std::vector<int32_t> begin_, offsets_;
+};
 
 template <class S>
 void max_forward(const Pool& p, const S* x, S* y, int64_t* indices) {
@@ -156,8 +177,9 @@ void max_forward(const Pool& p, const S* x, S* y, int64_t* indices) {
   EMBER_CHECK(volume(p.in) < std::numeric_limits<int32_t>::max(), "max_pool: a plane of ", volume(p.in),
               " elements is too large");
   const bool whole_rows = !p.adaptive && p.inner == 1;
-  const auto some = [](const Windows& v) { return *std::min_element(v.count.begin(), v.count.end()) > 0; };
-  const bool short_rows = p.inner == 1 && p.out[2] < kShortRow && some(w[0]) && some(w[1]) && some(w[2]);
+  if (const WholeWindows windows(p, w); windows)
+    return parallel_for(0, p.planes, plane_grain(p),
+                        [&](int64_t b, int64_t e) { windows.max<S, T>(x, y, indices, b, e); });
   const int64_t width = whole_rows ? p.out[2] : p.inner;
   const T low =
       std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
@@ -168,10 +190,6 @@ void max_forward(const Pool& p, const S* x, S* y, int64_t* indices) {
     for (int64_t plane = b; plane < e; ++plane) {
       const S* from = x + plane * volume(p.in) * p.inner;
       const int64_t out = plane * volume(p.out) * p.inner;
-      if (short_rows) {
-        max_short_rows(p, w, from, y + out, indices ? indices + out : nullptr);
-        continue;
-      }
       walk(
           p, w, taps,
           [&](int64_t, int64_t n, int64_t od, int64_t oh, int64_t ow) {

@@ -1,4 +1,5 @@
-// What isa/pool.cc gives to pool.cc: one tap of a pooling window for a whole row of outputs. S stored, T compute type.
+// What isa/pool.cc gives to pool.cc: one tap of a pooling window for a whole row of outputs, or whole windows by table.
+// S stored, T compute type.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,9 @@ template <class S, class T>
 struct PoolTable {
   // best[i] = max(best[i], x[i * step]), first of equals, nan wins; where[i] follows as at + i * at_step.
   void (*max)(const S* x, int64_t step, int64_t n, T* best, int32_t* where, int32_t at, int32_t at_step);
+  // best[i] = max over the taps of x[base[i] + offsets[tap]], where[i] = that index; offsets[0] is 0.
+  void (*max_windows)(const S* x, const int32_t* base, const int32_t* offsets, int64_t taps, int64_t n, T* best,
+                      int32_t* where);
   void (*add)(const S* x, int64_t step, int64_t n, T* sum);     // sum[i] += x[i * step]
   void (*scatter)(const T* g, int64_t n, T* dx, int64_t step);  // dx[i * step] += g[i]
 };

@@ -36,6 +36,21 @@ void max_row(const S* x, int64_t step, int64_t n, T* best, int32_t* where, int32
 }
 
 template <class S, class T>
+void max_windows(const S* x, const int32_t* base, const int32_t* offsets, int64_t taps, int64_t n, T* __restrict best,
+                 int32_t* __restrict where) {
+  for (int64_t i = 0; i < n; ++i) best[i] = as<T>(x[base[i]]), where[i] = base[i];
+  for (int64_t t = 1; t < taps; ++t) {
+    const S* tap = x + offsets[t];
+    for (int64_t i = 0; i < n; ++i) {
+      const T v = as<T>(tap[base[i]]);
+      const bool better = (v > best[i]) | (v != v);
+      best[i] = better ? v : best[i];
+      where[i] = better ? base[i] + offsets[t] : where[i];
+    }
+  }
+}
+
+template <class S, class T>
 void add_row(const S* x, int64_t step, int64_t n, T* __restrict sum) {
   if (step == 1)
     for (int64_t i = 0; i < n; ++i) sum[i] += as<T>(x[i]);
@@ -56,7 +71,7 @@ void scatter_row(const T* __restrict g, int64_t n, T* dx, int64_t step) {
 
 #define EMBER_POOL_TABLE(S, T, name) \
   extern const PoolTable<S, T> pool_##name; \
-  const PoolTable<S, T> pool_##name = {max_row<S, T>, add_row<S, T>, scatter_row<T>};
+  const PoolTable<S, T> pool_##name = {max_row<S, T>, max_windows<S, T>, add_row<S, T>, scatter_row<T>};
 EMBER_POOL_TYPES(EMBER_POOL_TABLE)
 
 }  // namespace ember::cpu::EMBER_ISA
