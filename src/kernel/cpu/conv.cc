@@ -106,13 +106,6 @@ void pointwise(DType dtype, const Conv& c, const void* from, int64_t k, const vo
   }
 }
 
-// 3 x 3 at stride 1, the images two-dimensional.
-bool is_three_by_three(const Conv& c) {
-  bool square = c.in[0] == 1 && c.out[0] == 1 && c.kernel[0] == 1;
-  for (int i = 1; i < 3; ++i) square &= c.kernel[i] == 3 && c.stride[i] == 1 && c.dilation[i] == 1;
-  return square;
-}
-
 template <class S, class T>
 void forward(const Conv& c, const S* x, const S* weight, const void* bias, S* y) {
   const int64_t taps = volume(c.kernel), channels = c.in_channels / c.groups, m = c.out_channels / c.groups;
@@ -120,19 +113,8 @@ void forward(const Conv& c, const S* x, const S* weight, const void* bias, S* y)
   Filter<S> filter{weight, m * channels * taps, channels * taps, taps, std::vector<int64_t>(taps)};
   std::iota(filter.taps.begin(), filter.taps.end(), 0);
   const Widened<S, T> b(bias, c.out_channels);
-  if constexpr (std::is_same_v<S, float>) {
-    const Winograd w{c.batch,
-                     c.groups,
-                     channels,
-                     m,
-                     {c.in[1], c.in[2]},
-                     {c.out[1], c.out[2]},
-                     {c.padding[1], c.padding[2]},
-                     strides_of(c.in_channels, c.in, c.x_last),
-                     strides_of(c.out_channels, c.out, c.y_last),
-                     false};
-    if (is_three_by_three(c) && winograd_fits(w)) return winograd(w, x, filter, b, y);
-  }
+  if constexpr (std::is_same_v<S, float>)
+    if (const auto w = winograd_of(c, false)) return winograd(*w, x, filter, b, y);
   const Gather<S, T> job(filter, c.groups, m, channels, tap_offsets(c, p, 1), p, c.out, b, y,
                          strides_of(c.out_channels, c.out, c.y_last));
   over_images<S, T>(p, x, strides_of(c.in_channels, c.in, c.x_last), c.in_channels, c.in, c.batch, job);
@@ -164,13 +146,9 @@ void backward_data(const Conv& c, const S* dy, const S* weight, const void* bias
   const int64_t m = c.in_channels / c.groups, source = c.out_channels / c.groups, taps = volume(c.kernel);
   const Strides to = strides_of(c.in_channels, c.in, c.x_last), from = strides_of(c.out_channels, c.out, c.y_last);
   const Widened<S, T> b(bias, c.in_channels);
-  if constexpr (std::is_same_v<S, float>) {
-    const Winograd w{
-        c.batch, c.groups, source, m, {c.out[1], c.out[2]}, {c.in[1], c.in[2]}, {2 - c.padding[1], 2 - c.padding[2]},
-        from,    to,       true};
-    if (is_three_by_three(c) && winograd_fits(w))
-      return winograd(w, dy, {weight, source * m * taps, taps, m * taps, {}}, b, dx);
-  }
+  if constexpr (std::is_same_v<S, float>)
+    if (const auto w = winograd_of(c, true))
+      return winograd(*w, dy, {weight, source * m * taps, taps, m * taps, {}}, b, dx);
   std::vector<Residue> residue[3];
   Padded p;
   for (int i = 0; i < 3; ++i) {

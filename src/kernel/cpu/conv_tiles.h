@@ -57,6 +57,8 @@ struct ConvTable {
   void (*winograd_input)(const T* x, int64_t pitch, int64_t tiles, T* v, int64_t v_pitch);
   void (*winograd_output)(const T* m, int64_t m_pitch, int64_t width, int64_t tiles, const T* bias, T* top, T* bottom);
   void (*winograd_filter)(const T* g, int64_t width, int64_t channels, bool turned, T* u, int64_t u_pitch);
+  void (*winograd_spread)(const T* y, int64_t pitch, int64_t tiles, T* z, int64_t z_pitch, int64_t width);
+  void (*winograd_gather)(const T* u, int64_t u_pitch, int64_t width, int64_t channels, T* g);
 };
 
 template <class T>

@@ -8,6 +8,7 @@
 #include "base/parallel.h"
 #include "kernel/cpu/conv.h"
 #include "kernel/cpu/conv_pad.h"
+#include "kernel/cpu/conv_winograd.h"
 #include "kernel/cpu/float_types.h"
 #include "kernel/cpu/gemm_tiles.h"
 #include "kernel/cpu/row_kernels.h"
@@ -80,6 +81,8 @@ void depthwise_weight(const Conv& c, const S* x, const S* dy, S* dweight) {
 template <class S, class T>
 void backward_weight(const Conv& c, const S* x, const S* dy, S* dweight) {
   if (c.groups > 1 && c.groups == c.in_channels) return depthwise_weight<S, T>(c, x, dy, dweight);
+  if constexpr (std::is_same_v<S, float>)
+    if (const auto w = winograd_of(c, false)) return winograd_weight(*w, x, dy, dweight);
   const auto& g = gemm_table<T>();
   const int64_t m = c.out_channels / c.groups, channels = c.in_channels / c.groups, taps = volume(c.kernel);
   const int64_t positions = volume(c.out), row_width = taps * channels;

@@ -237,6 +237,51 @@ void winograd_filter(const T* g, int64_t width, int64_t channels, bool turned, T
     }
 }
 
+// The transforms' adjoints, for the filters' gradient. A y A', where A y = (y0, y0 + y1, y0 - y1, -y1).
+template <class T>
+void winograd_spread(const T* y, int64_t pitch, int64_t tiles, T* z, int64_t z_pitch, int64_t width) {
+  constexpr int L = kLanes<T>;
+  for (int64_t t = 0; t < tiles; ++t, y += 2 * L, z += width) {
+    Lanes<T> w[4][2];
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
+      const Lanes<T> y0 = load(y + j * L), y1 = load(y + (pitch + j) * L);
+      w[0][j] = y0, w[1][j] = y0 + y1, w[2][j] = y0 - y1, w[3][j] = -y1;
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      store(z + (4 * i) * z_pitch, w[i][0]), store(z + (4 * i + 1) * z_pitch, w[i][0] + w[i][1]);
+      store(z + (4 * i + 2) * z_pitch, w[i][0] - w[i][1]), store(z + (4 * i + 3) * z_pitch, -w[i][1]);
+    }
+  }
+}
+
+// G' u G, where G' u = (u0 + (u1 + u2) / 2, (u1 - u2) / 2, (u1 + u2) / 2 + u3).
+template <class T>
+void winograd_gather(const T* u, int64_t u_pitch, int64_t width, int64_t channels, T* g) {
+  constexpr int L = kLanes<T>;
+  const Lanes<T> half = splat(T(0.5));
+  auto fold = [&](const Lanes<T>* a, int step, Lanes<T>* out) __attribute__((always_inline)) {
+    const Lanes<T> sum = (a[step] + a[2 * step]) * half;
+    out[0] = a[0] + sum, out[1] = (a[step] - a[2 * step]) * half, out[2] = sum + a[3 * step];
+  };
+  for (int64_t c = 0; c < channels; ++c, u += width, g += 9 * width)
+    for (int64_t k = 0; k < width; k += L) {
+      Lanes<T> a[16], w[4][3], out[3];
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) a[i] = load(u + i * u_pitch + k);
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) fold(a + j, 4, w[j]);
+#pragma GCC unroll 3
+      for (int i = 0; i < 3; ++i) {
+        const Lanes<T> row[4] = {w[0][i], w[1][i], w[2][i], w[3][i]};
+        fold(row, 1, out);
+#pragma GCC unroll 3
+        for (int j = 0; j < 3; ++j) store(g + (3 * i + j) * width + k, out[j]);
+      }
+    }
+}
+
 template <class T, int R, int N, int M>
 constexpr void fill_columns(ConvTable<T>& t) {
   t.tile[R][M][N] = tile<T, R, M, N, 1>;
@@ -263,6 +308,8 @@ constexpr ConvTable<T> make_table() {
     t.winograd_input = winograd_input<T>;
     t.winograd_output = winograd_output<T>;
     t.winograd_filter = winograd_filter<T>;
+    t.winograd_spread = winograd_spread<T>;
+    t.winograd_gather = winograd_gather<T>;
   }
   t.pad_rows = pad_rows<T>;
   t.taps = taps<T>;
