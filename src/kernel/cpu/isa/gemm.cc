@@ -95,6 +95,8 @@ void pack_panel(const S* a, int64_t rs, int64_t cs, int h, int64_t k, T* out) {
       for (int64_t p = 0; p < k; p += L) {
         const int64_t n = k - p < L ? k - p : L;
         Lanes<T> r[L];
+        // The rows of the next panel: too many streams, too short, for the hardware's own prefetching.
+        for (int i = 0; i < strip; ++i) __builtin_prefetch(a + (h + i0 + i) * rs + p);
         square<T>(a + i0 * rs + p, rs, strip, n, r);
         T* o = out + p * h + i0;
         // A short strip's excess lanes fall on the next k, which a lone strip writes later; the last k is stored
@@ -107,10 +109,6 @@ void pack_panel(const S* a, int64_t rs, int64_t cs, int h, int64_t k, T* out) {
         }
       }
     }
-  } else if (rs == 1 && h > 1) {
-    for (int64_t p = 0; p < k; ++p)
-      for (int i0 = 0; i0 < h; i0 += L)
-        store_n(out + p * h + i0, load_as_n<T>(a + p * cs + i0, h - i0), h - i0 < L ? h - i0 : L);
   } else {
     for (int64_t p = 0; p < k; ++p)
       for (int i = 0; i < h; ++i) out[p * h + i] = to_f32(a[i * rs + p * cs]);
@@ -119,11 +117,21 @@ void pack_panel(const S* a, int64_t rs, int64_t cs, int h, int64_t k, T* out) {
 
 template <class T, class S>
 void pack_a(const void* source, int64_t rs, int64_t cs, int64_t m, int64_t k, T* out) {
+  constexpr int L = kLanes<T>;
   const S* a = static_cast<const S*>(source);
-  for (int64_t i = 0; i < m; i += kRows) {
-    const int h = static_cast<int>(m - i < kRows ? m - i : kRows);
-    pack_panel<T, S>(a + i * rs, rs, cs, h, k, out + i * k);
+  auto height = [&](int64_t i) { return static_cast<int>(m - i < kRows ? m - i : kRows); };
+  if (rs == 1 && m > 1) {  // columns lie together: each is read once, through all panels
+    for (int64_t p = 0; p < k; ++p, a += cs) {
+      for (int64_t i = 0; i < m; i += 64 / sizeof(S)) __builtin_prefetch(a + 8 * cs + i);
+      for (int64_t i = 0; i < m; i += kRows) {
+        const int h = height(i);
+        for (int i0 = 0; i0 < h; i0 += L)
+          store_n(out + i * k + p * h + i0, load_as_n<T>(a + i + i0, h - i0), h - i0 < L ? h - i0 : L);
+      }
+    }
+    return;
   }
+  for (int64_t i = 0; i < m; i += kRows) pack_panel<T, S>(a + i * rs, rs, cs, height(i), k, out + i * k);
 }
 
 template <class T, class S>
