@@ -89,16 +89,14 @@ EMBER_UNARY_OP(tanhshrink) EMBER_UNARY_OP(sgn)
 // ---- comparison and logic ----
 #define EMBER_BINARY_OP(name) \
   inline Tensor name(const Tensor& self, const Tensor& other) { EMBER_CALL(#name, self, other); }
-    // clang-format off
+// clang-format off
 EMBER_BINARY_OP(eq) EMBER_BINARY_OP(ne) EMBER_BINARY_OP(lt) EMBER_BINARY_OP(le) EMBER_BINARY_OP(gt)
 EMBER_BINARY_OP(ge) EMBER_BINARY_OP(logical_and) EMBER_BINARY_OP(logical_or) EMBER_BINARY_OP(logical_xor)
 EMBER_BINARY_OP(bitwise_and) EMBER_BINARY_OP(bitwise_or) EMBER_BINARY_OP(bitwise_xor)
 EMBER_BINARY_OP(bitwise_left_shift) EMBER_BINARY_OP(bitwise_right_shift)
 // clang-format on
 #undef EMBER_BINARY_OP
-                    inline bool equal(const Tensor& self, const Tensor& other) {
-  EMBER_CALL("equal", self, other);
-}
+inline bool equal(const Tensor& self, const Tensor& other) { EMBER_CALL("equal", self, other); }
 inline bool allclose(const Tensor& self, const Tensor& other, double rtol = 1e-5, double atol = 1e-8,
                      bool equal_nan = false) {
   EMBER_CALL("allclose", self, other, rtol, atol, equal_nan);
