@@ -2,9 +2,11 @@
 #include "kernel/cpu/elementwise.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "base/parallel.h"
+#include "kernel/cpu/converters.h"
 
 namespace ember::cpu {
 namespace {
@@ -359,11 +361,40 @@ void elementwise(TileFn tile, DimsView sizes, const Operand& out, Span<Operand> 
   parallel_for(0, n, kGrain, [&](int64_t begin, int64_t end) { run_piece(tile, loop, ops, params, begin, end); });
 }
 
+TileFn select_tile(int64_t size) { return byte_rows().select[std::countr_zero(static_cast<uint64_t>(size))]; }
+
 static void copy_tile(void* out, const void* const* in, const void* params, int64_t n) {
   if (out != in[0]) std::memcpy(out, in[0], static_cast<size_t>(n * *static_cast<const int64_t*>(params)));
 }
 
+// Dense memory of one order: no tiles, rows are converted where they belong.
+static void copy_dense(const Tensor& dst, const Tensor& src) {
+  const ConvertFn convert = converter(src.dtype(), dst.dtype());
+  const int64_t from_size = item_size(src.dtype()), size = item_size(dst.dtype());
+  const char* from = static_cast<const char*>(src.data());
+  char* to = static_cast<char*>(dst.data());
+  if (from == to && src.dtype() == dst.dtype()) return;
+  parallel_for(0, dst.numel(), kGrain,
+               [&](int64_t begin, int64_t end) { convert(from + begin * from_size, to + begin * size, end - begin); });
+}
+
+static void fill_dense(const Tensor& dst, const void* value) {
+  const int64_t size = item_size(dst.dtype());
+  const auto fill = byte_rows().fill[std::countr_zero(static_cast<uint64_t>(size))];
+  char* to = static_cast<char*>(dst.data());
+  parallel_for(0, dst.numel(), kGrain,
+               [&](int64_t begin, int64_t end) { fill(value, to + begin * size, end - begin); });
+}
+
 void copy(const Tensor& dst, const Tensor& src) {
+  if (is_non_overlapping_and_dense(dst.sizes(), dst.strides())) {
+    if (src.numel() == 1) {
+      alignas(16) char value[16];
+      converter(src.dtype(), dst.dtype())(src.data(), value, 1);
+      return fill_dense(dst, value);
+    }
+    if (src.sizes() == dst.sizes() && src.strides() == dst.strides()) return copy_dense(dst, src);
+  }
   Dims a, b;
   // The conversion happens in the load stage, so the tile itself moves bytes.
   Operand out = operand(dst, dst.sizes(), dst.dtype(), a);

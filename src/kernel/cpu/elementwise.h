@@ -29,6 +29,9 @@ EMBER_API Operand operand(const Tensor& x, DimsView sizes, DType compute, Dims& 
 // For all elements of `sizes`: out = tile(in...). `out` may be one of `in` (exactly, not shifted).
 EMBER_API void elementwise(TileFn tile, DimsView sizes, const Operand& out, Span<Operand> in, const void* params);
 
+// out = in[0] ? in[1] : in[2] for elements of `size` bytes; in[0] are bools.
+EMBER_API TileFn select_tile(int64_t size);
+
 // dst = src, broadcast and converted. dst and src must not overlap unless they are the same.
 EMBER_API void copy(const Tensor& dst, const Tensor& src);
 EMBER_API void fill(const Tensor& dst, const Scalar& value);

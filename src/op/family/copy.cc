@@ -287,14 +287,6 @@ struct SetEmpty {
 
 // ---- masked_fill ----
 
-template <class T>
-void select_tile(void* out, const void* const* in, const void*, int64_t n) {
-  auto* y = static_cast<T*>(out);
-  auto* mask = static_cast<const uint8_t*>(in[0]);
-  auto *value = static_cast<const T*>(in[1]), *x = static_cast<const T*>(in[2]);
-  for (int64_t i = 0; i < n; ++i) y[i] = mask[i] ? value[i] : x[i];
-}
-
 struct MaskedFill {
   static constexpr auto schema = "masked_fill(Tensor self, Tensor mask, Tensor value) -> Tensor";
   static constexpr auto doc = "self, but `value` (a number or a 0-dim tensor) where mask is true; mask broadcasts";
@@ -312,15 +304,12 @@ struct MaskedFill {
     return m;
   }
   static void cpu(Out y, const Tensor& self, const Tensor& mask, const Tensor& value) {
-    static constexpr cpu::TileFn tiles[] = {select_tile<uint8_t>, select_tile<uint16_t>, select_tile<uint32_t>,
-                                            select_tile<uint64_t>, select_tile<std::complex<double>>};
     Dims a, b, c, strides;
     DType t = y.dtype();
     cpu::Operand in[] = {cpu::operand(mask, y.sizes(), DType::kBool, a), cpu::operand(value, y.sizes(), t, b),
                          cpu::operand(self, y.sizes(), t, c)};
-    int which = __builtin_ctz(static_cast<unsigned>(item_size(t)));
-    cpu::elementwise(tiles[which], y.sizes(), cpu::operand(y, y.sizes(), t, strides), Span<cpu::Operand>(in, 3),
-                     nullptr);
+    cpu::elementwise(cpu::select_tile(item_size(t)), y.sizes(), cpu::operand(y, y.sizes(), t, strides),
+                     Span<cpu::Operand>(in, 3), nullptr);
   }
   static void vjp(Grads& d, const Tensor& self, const Tensor& mask, const Tensor& value) {
     if (d.wants(0)) d.set(0, sum_to_size(masked_fill(d.g(), mask, 0), self.sizes()));
