@@ -54,6 +54,7 @@ static void check_devices(const Op& op, const Value* args, Device device) {
 
 // `out=`: the destination takes the result's shape, keeping its own memory where that fits.
 static void fit_out(const Op& op, const Tensor& out, const Meta& m, bool resize = true) {
+  check_writable(op, out);
   EMBER_CHECK(category(m.dtype) <= category(out.dtype()), op.name(), ": result type ", m.dtype,
               " can't be cast to the desired output type ", out.dtype());
   EMBER_CHECK(out.device() == m.device, op.name(), ": Expected out tensor to be on ", m.device, ", but got ",
@@ -61,7 +62,24 @@ static void fit_out(const Op& op, const Tensor& out, const Meta& m, bool resize 
   if (resize && !(DimsView(out.sizes()) == DimsView(m.sizes))) resize_raw(out, m.sizes);
 }
 
+void check_view_tracked(const Tensor& x) {
+  bool untracked = x->view_base && (x->view_base->keys & ~x->keys & ~dispatch_state.off & key::kGrad);
+  EMBER_CHECK(!untracked || inference_mode,
+              "A view was created in no_grad mode or in inference mode and is being modified inplace with grad mode "
+              "enabled. Its base requires grad, but would not know of it: make the view with grad mode enabled, or "
+              "modify it with grad mode off.");
+}
+
+void check_writable(const Op& op, const Tensor& x) {
+  EMBER_CHECK(
+      !x->inference || inference_mode, op.name(),
+      ": Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
+      "normal tensor before doing inplace update.");
+}
+
 static void check_inplace(const Op& op, const Tensor& self, const Meta& m) {
+  check_writable(op, self);
+  check_view_tracked(self);
   EMBER_CHECK(DimsView(self.sizes()) == DimsView(m.sizes), op.name(), "_: output with shape ", self.sizes(),
               " doesn't match the broadcast shape ", m.sizes);
   EMBER_CHECK(category(m.dtype) <= category(self.dtype()), op.name(), "_: result type ", m.dtype,
@@ -135,6 +153,7 @@ static void run_view(Call& c) {
     View v;
     c.op.view(c.args, v);
     if (c.form == form::kInplace) {  // unsqueeze_ and its like: another geometry for the same tensor
+      check_writable(c.op, x);
       x->set_sizes(v.sizes, v.strides);
       x->offset = v.offset;
       x.bump_version();
