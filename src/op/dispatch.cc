@@ -78,8 +78,8 @@ void check_writable(const Op& op, const Tensor& x) {
 }
 
 static void check_inplace(const Op& op, const Tensor& self, const Meta& m) {
-  check_writable(op, self);
-  check_view_tracked(self);
+  if (EMBER_UNLIKELY(self->inference)) check_writable(op, self);
+  if (EMBER_UNLIKELY(self->view_base)) check_view_tracked(self);
   EMBER_CHECK(DimsView(self.sizes()) == DimsView(m.sizes), op.name(), "_: output with shape ", self.sizes(),
               " doesn't match the broadcast shape ", m.sizes);
   EMBER_CHECK(category(m.dtype) <= category(self.dtype()), op.name(), "_: result type ", m.dtype,

@@ -62,7 +62,6 @@ void drop_label(Label* label) {
 }  // namespace
 
 void Storage::label(DimsView sizes, DType dtype) {
-  if (EMBER_LIKELY(nbytes_ < kMinLabelled)) return;
   auto* label = new Label{nbytes_, Dims(sizes), dtype, place_in_program ? place_in_program() : "", nullptr, nullptr};
   std::lock_guard<std::mutex> lock(labels().mutex);
   if ((label->next = labels().first)) label->next->prev = label;
@@ -177,7 +176,7 @@ Tensor empty_strided_raw(DimsView sizes, DimsView strides, DType dtype, Device d
   int64_t bytes = reach(sizes, strides, 0, dtype);
   auto impl =
       make_ptr<TensorImpl>(device.type == DeviceType::kMeta ? nullptr : Storage::allocate(bytes), dtype, device);
-  if (impl->storage) impl->storage->label(sizes, dtype);
+  if (EMBER_UNLIKELY(bytes >= kMinLabelled) && impl->storage) impl->storage->label(sizes, dtype);
   impl->set_sizes(sizes, strides);
   if (device.type == DeviceType::kMeta) impl->keys |= key::kFake;
   return Tensor(std::move(impl));
@@ -189,15 +188,16 @@ Tensor empty_raw(DimsView sizes, DType dtype, Device device) {
               "Storage size calculation overflowed with sizes=", sizes);
   auto impl =
       make_ptr<TensorImpl>(device.type == DeviceType::kMeta ? nullptr : Storage::allocate(bytes), dtype, device);
-  if (impl->storage) impl->storage->label(sizes, dtype);
+  if (EMBER_UNLIKELY(bytes >= kMinLabelled) && impl->storage) impl->storage->label(sizes, dtype);
   impl->set_sizes_contiguous(sizes);
   if (device.type == DeviceType::kMeta) impl->keys |= key::kFake;
   return Tensor(std::move(impl));
 }
 
 Tensor empty_as_raw(const Tensor& x, DType dtype) {
-  auto impl = make_ptr<TensorImpl>(Storage::allocate(x->numel * item_size(dtype)), dtype, kCpu);
-  impl->storage->label(x->sizes, dtype);
+  int64_t bytes = x->numel * item_size(dtype);
+  auto impl = make_ptr<TensorImpl>(Storage::allocate(bytes), dtype, kCpu);
+  if (EMBER_UNLIKELY(bytes >= kMinLabelled)) impl->storage->label(x->sizes, dtype);
   impl->sizes = x->sizes, impl->strides = x->strides, impl->numel = x->numel;
   return Tensor(std::move(impl));
 }

@@ -19,7 +19,20 @@ import pytest
 SECONDS = float(os.environ.get("EMBER_FUZZ_SECONDS", "20"))
 # Of combinations a big number is right, and takes a century.
 SKIP = {"combinations"}
-WORDS = ["none", "mean", "sum", "prod", "amax", "amin", "constant", "reflect", "replicate", "circular", "floor", "trunc"]
+WORDS = [
+    "none",
+    "mean",
+    "sum",
+    "prod",
+    "amax",
+    "amin",
+    "constant",
+    "reflect",
+    "replicate",
+    "circular",
+    "floor",
+    "trunc",
+]
 WORDS += ["tanh", "ij", "xy", "valid", "same", "left", "right", "fro", "nuc", "add", "multiply", "linear", "lower"]
 WORDS += ["higher", "midpoint", "nearest", "i,i->", "ij,jk->ik", "...i->i...", "ii", "i->ii", "", "->", "é"]
 
