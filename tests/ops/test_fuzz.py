@@ -1,9 +1,10 @@
 """Random arguments for every registered op: an exception is fine, a crash, a hang or a corrupted tensor is not.
 
-All ops are called, those that other ops call included, as functions, methods, in place and with `out=`. The arguments of
-one call are half alike (shapes and dtypes out of a small pool, words out of the op's own documentation) and half not, so
-that calls get past the first check. Seeds are fixed, so a failure repeats: `python test_fuzz.py SEED SECONDS [NAME ...]`.
-EMBER_FUZZ_SECONDS sets how long the whole run may take (20 seconds unless set). The sanitizer's build runs this file.
+All ops are called, those that other ops call included, as functions, methods, in place and with `out=`. The arguments
+of one call are half alike (shapes and dtypes out of a small pool, words out of the op's own documentation) and half
+not, so that calls get past the first check. Seeds are fixed, so a failure repeats:
+`python test_fuzz.py SEED SECONDS [NAME ...]`. EMBER_FUZZ_SECONDS sets how long the whole run may take (20 seconds
+unless set). The sanitizer's build runs this file.
 """
 
 import faulthandler
