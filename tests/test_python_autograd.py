@@ -1,5 +1,7 @@
 """Autograd from Python against PyTorch: the same program run by both must give the same numbers and errors."""
 
+import signal
+
 import ember
 import pytest
 import torch
@@ -128,6 +130,100 @@ def test_modes():
         return out
 
     both(program)
+
+
+def test_inference_mode():
+    """What is made in inference mode, views of it, and views that are made in it of what is not."""
+
+    def program(l):
+        x, plain = l.ones(3, requires_grad=True), l.ones(3)
+        with l.inference_mode():
+            made = {
+                "computed": x * 2,
+                "new": l.zeros(3),
+                "from data": l.tensor([1.0, 2.0]),
+                "out": l.add(plain, 1, out=l.empty(3)),
+                "view of a normal tensor": plain[1:],
+                "itself": plain.contiguous(),
+                "detached": x.detach(),
+                "converted": plain.to(l.float64),
+                "parameter": l.nn.Parameter(l.ones(2)),
+            }
+            made["view"] = made["new"][1:]
+            made["parts"] = made["new"].split(2)[0]
+            made["part of normal"] = plain.split(2)[0]
+            with l.enable_grad():
+                made["with gradients on"] = x * 2
+            with l.inference_mode(False):
+                made["outside within"] = x * 2
+                modes = [l.is_inference_mode_enabled(), l.is_grad_enabled()]
+            plain.add_(1)
+            made["new"].add_(1)
+            x.add_(1)
+        inference = made["new"]
+        made["cloned"] = inference.clone()
+        made["computed outside"] = inference + 1
+        made["view outside"] = inference[1:]
+        made["graph"] = inference + x
+        facts = {k: (v.is_inference(), v.requires_grad, v.tolist()) for k, v in made.items()}
+        plain.mul_(2), made["view of a normal tensor"].mul_(2)
+        (x * made["cloned"]).sum().backward()
+        return modes, facts, x._version, plain._version, plain.tolist(), x.grad.tolist()
+
+    both(program)
+
+
+@pytest.mark.parametrize(
+    "act, message",
+    [
+        (lambda l, t, x: t.add_(1), "Inplace update to inference tensor outside InferenceMode is not allowed"),
+        (lambda l, t, x: t.__setitem__(0, 1.0), "Inplace update to inference tensor outside InferenceMode"),
+        (lambda l, t, x: t[1:].zero_(), "Inplace update to inference tensor outside InferenceMode"),
+        (lambda l, t, x: t.unsqueeze_(0), "Inplace update to inference tensor outside InferenceMode"),
+        (lambda l, t, x: l.no_grad()(lambda: t.add_(1))(), "Inplace update to inference tensor outside InferenceMode"),
+        (lambda l, t, x: x * t, "Inference tensors cannot be saved for backward. "),
+        (lambda l, t, x: x.exp().mul_(t), "Inference tensors cannot be saved for backward. "),
+        (lambda l, t, x: l.nn.Linear(3, 3)(t), "Inference tensors cannot be saved for backward. "),
+        (lambda l, t, x: t.requires_grad_(), "Setting requires_grad=True on inference tensor outside InferenceMode"),
+        (lambda l, t, x: l.nn.Parameter(t), "Setting requires_grad=True on inference tensor outside InferenceMode"),
+        (lambda l, t, x: t._version, "Inference tensors do not track version counter."),
+    ],
+)
+def test_inference_tensors_stay_out_of_autograd(act, message):
+    for l in (ember, torch):
+        x = l.ones(3, requires_grad=True)
+        with l.inference_mode():
+            t = l.ones(3)
+        with pytest.raises(RuntimeError, match=message):
+            act(l, t, x)
+
+
+@pytest.mark.parametrize("mode", ["no_grad", "inference_mode"])
+def test_a_view_that_gradients_do_not_know_of_is_not_written_to(mode):
+    for l in (ember, torch):
+        x = l.ones(3, requires_grad=True) * 1
+        with getattr(l, mode)():
+            view = x[1:]
+            view.mul_(2)
+        with pytest.raises(RuntimeError, match="A view was created in"):
+            view.mul_(2)
+
+
+@pytest.mark.sanitize
+def test_interrupted_backward():
+    """Ctrl-C is seen between the nodes of a long graph, and the program goes on afterwards."""
+    x = ember.ones(10, requires_grad=True)
+    y = x
+    for _ in range(30_000):
+        y = y * 1.0
+    y.register_hook(lambda g: signal.raise_signal(signal.SIGINT))
+    seen = []
+    x.register_hook(lambda g: seen.append(g))
+    with pytest.raises(KeyboardInterrupt):
+        y.sum().backward()
+    assert not seen and x.grad is None
+    (x * 2).sum().backward()
+    assert x.grad.tolist() == [2.0] * 10
 
 
 def test_one_mode_can_be_entered_inside_itself():

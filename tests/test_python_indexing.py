@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+pytestmark = pytest.mark.sanitize
+
 
 def both(shape, dtype="float32"):
     array = np.arange(int(np.prod(shape)), dtype=dtype).reshape(shape)

@@ -197,3 +197,34 @@ def test_pickle():
     p = ember.nn.Parameter(ember.ones(2))
     q = pickle.loads(pickle.dumps(p))
     assert type(q) is ember.nn.Parameter and q.tolist() == [1, 1]
+
+
+def test_out_of_memory_tells_what_there_is():
+    big = ember.zeros(1000, 3, 500)
+    with pytest.raises(ember.OutOfMemoryError) as raised:
+        ember.zeros(2**40)
+    assert issubclass(ember.OutOfMemoryError, RuntimeError)
+    text = str(raised.value)
+    assert f"you tried to allocate {2**42} bytes" in text and "bytes are allocated" in text
+    assert "6000000 bytes: float32 of shape [1000, 3, 500]" in text and "made at" not in text
+    del big
+    with ember.autograd.detect_anomaly(), pytest.raises(ember.OutOfMemoryError) as raised:
+        placed = ember.zeros(2000, 3, 500)
+        ember.zeros(2**42, dtype=ember.uint8)
+    assert "[1000, 3, 500]" not in str(raised.value)
+    assert "placed = ember.zeros" in str(raised.value)
+    del placed
+
+
+@pytest.mark.parametrize("make", [
+    lambda m: m.empty(2**62),
+    lambda m: m.zeros(2**33, 2**33),
+    lambda m: m.ones(3).expand(2**62, 2**10, 3).clone(),
+    lambda m: m.ones(1).repeat(2**62, 8),
+    lambda m: m.nn.functional.pad(m.ones(2), (2**63 - 1, 1)),
+    lambda m: m.ones(4).as_strided((3,), (2**62,)),
+    lambda m: m.ones(2, 1).tensor_split(2**60),
+])  # fmt: skip
+def test_sizes_that_overflow(make):
+    with pytest.raises(RuntimeError):
+        make(ember)

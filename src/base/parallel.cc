@@ -236,6 +236,10 @@ void set_num_threads(int n) {
 bool in_parallel_region() { return in_region; }
 
 void set_interrupt_check(bool (*check)()) { interrupt_check.store(check, std::memory_order_relaxed); }
+void stop_if_interrupted() {
+  auto check = interrupt_check.load(std::memory_order_relaxed);
+  if (EMBER_UNLIKELY(check && check())) throw Interrupted("interrupted");
+}
 
 void detail::run_pieces(int64_t begin, int64_t end, int64_t grain, function_ref<void(int64_t, int64_t)> f) {
   EMBER_CHECK_VALUE(grain >= 1, "parallel_for: expected a positive grain, got ", grain);

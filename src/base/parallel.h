@@ -24,6 +24,7 @@ struct EMBER_API Interrupted : Error {
   using Error::Error;
 };
 EMBER_API void set_interrupt_check(bool (*check)());
+EMBER_API void stop_if_interrupted();  // raises Interrupted: between the steps of a loop over many small calls
 
 namespace detail {
 EMBER_API void run_pieces(int64_t begin, int64_t end, int64_t grain, function_ref<void(int64_t, int64_t)> f);

@@ -294,6 +294,7 @@ class Reader {
     bool known = known_name(full) || full == kUntypedStorage || full == "torch.storage.TypedStorage" ||
                  full == "torch.UntypedStorage" || storage_dtype(full) || (module == "torch" && is_dtype_name(name));
     if (module == "torch" && is_dtype_name(name)) return make(Kind::kDType, name);
+    if (!valid_utf8(full, false)) refuse("pickle: a global's name is not valid UTF-8");
     if (known || (options_.allow && options_.allow(full))) return make(Kind::kGlobal, full);
     std::string_view shown = full;
     if (module == "builtins") shown = name;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -127,16 +128,31 @@ constexpr size_t kBuffer = 1 << 20;
 FileSink::FileSink(std::string path) : path_(std::move(path)) {
   // Two threads of one process may save the same name: the number keeps their temporaries apart.
   static std::atomic<int> number{0};
-  temporary_ = str(path_, ".tmp-", static_cast<int>(::getpid()));
-  if (int n = number.fetch_add(1)) temporary_ += str("-", n);
-  file_ = retry([&] { return ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666); });
+  target_ = path_;
+  if (char* real = ::realpath(path_.c_str(), nullptr)) {
+    target_ = real;
+    std::free(real);
+  }
+  struct stat old;
+  const bool special = ::stat(target_.c_str(), &old) == 0 && !S_ISREG(old.st_mode) && !S_ISDIR(old.st_mode);
+  if (!special) {
+    temporary_ = str(target_, ".tmp-", static_cast<int>(::getpid()));
+    if (int n = number.fetch_add(1)) temporary_ += str("-", n);
+  }
+  const std::string& opened = special ? target_ : temporary_;
+  const int how = O_WRONLY | O_CLOEXEC | (special ? 0 : O_CREAT | O_TRUNC);
+  file_ = retry([&] { return ::open(opened.c_str(), how, 0666); });
   if (file_ < 0) system_error("open for writing", path_);
 }
 
 FileSink::~FileSink() {
   if (file_ < 0) return;
   ::close(file_);
-  ::unlink(temporary_.c_str());
+  discard();
+}
+
+void FileSink::discard() {
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
 void FileSink::write(const void* from, size_t bytes) {
@@ -167,16 +183,16 @@ void FileSink::commit() {
   flush();
   // A new file takes the permissions of the one that it replaces.
   struct stat old;
-  if (::stat(path_.c_str(), &old) == 0) (void)!::fchmod(file_, old.st_mode & 07777);
+  if (!temporary_.empty() && ::stat(target_.c_str(), &old) == 0) (void)!::fchmod(file_, old.st_mode & 07777);
   if (::fsync(file_) != 0 && errno != EINVAL) system_error("fsync", path_);
   if (::close(std::exchange(file_, -1)) != 0) {
     int code = errno;
-    ::unlink(temporary_.c_str());
+    discard();
     errno = code, system_error("close", path_);
   }
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+  if (!temporary_.empty() && ::rename(temporary_.c_str(), target_.c_str()) != 0) {
     int code = errno;
-    ::unlink(temporary_.c_str());
+    discard();
     errno = code, system_error("rename", path_);
   }
 }

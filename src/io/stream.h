@@ -53,7 +53,8 @@ class EMBER_API MemorySink : public Sink {
   std::string bytes_;
 };
 
-// Writes beside the file, `path.tmp-<pid>`; commit() puts it in place. Without commit() the destructor removes it.
+// Writes beside the file, `path.tmp-<pid>`; commit() puts it in place. Without commit() the destructor removes it. What
+// a link names is replaced, not the link; devices and pipes are written to as they are.
 class EMBER_API FileSink : public Sink {
  public:
   explicit FileSink(std::string path);
@@ -66,8 +67,9 @@ class EMBER_API FileSink : public Sink {
 
  private:
   void flush();
+  void discard();
 
-  std::string path_, temporary_, buffer_;
+  std::string path_, target_, temporary_, buffer_;  // no temporary: the target itself is open
   int file_ = -1;
 };
 

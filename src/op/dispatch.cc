@@ -28,16 +28,58 @@ static Keys keys_of(const Op& op, const Value* args) {
   return keys;
 }
 
+// Is `out` itself an argument?
+static bool is_argument(const Op& op, const Value* args, const Tensor& out) {
+  bool is = false;
+  for (size_t i = 0; i < op.schema.args.size(); ++i) {
+    is |= args[i].tensor().is(out);
+    for (const Tensor& t : args[i].tensors()) is |= t.is(out);
+  }
+  return is;
+}
+
+// A kernel reads plain memory: what has none, or has it elsewhere, was mixed in by the caller.
+static void check_devices(const Op& op, const Value* args, Device device) {
+  auto check = [&](const Tensor& t) {
+    EMBER_CHECK(!t.defined() || t.device() == device, op.name(),
+                ": Expected all tensors to be on the same device, but found at least two devices, ", device, " and ",
+                t.device(), "!");
+  };
+  for (size_t i = 0; i < op.schema.args.size(); ++i) {
+    if (args[i].is_tensor()) check(args[i].tensor());
+    else
+      for (const Tensor& t : args[i].tensors()) check(t);
+  }
+}
+
 // `out=`: the destination takes the result's shape, keeping its own memory where that fits.
-static void fit_out(const Op& op, const Tensor& out, const Meta& m) {
+static void fit_out(const Op& op, const Tensor& out, const Meta& m, bool resize = true) {
+  check_writable(op, out);
   EMBER_CHECK(category(m.dtype) <= category(out.dtype()), op.name(), ": result type ", m.dtype,
               " can't be cast to the desired output type ", out.dtype());
   EMBER_CHECK(out.device() == m.device, op.name(), ": Expected out tensor to be on ", m.device, ", but got ",
               out.device(), " instead");
-  if (!(DimsView(out.sizes()) == DimsView(m.sizes))) resize_raw(out, m.sizes);
+  if (resize && !(DimsView(out.sizes()) == DimsView(m.sizes))) resize_raw(out, m.sizes);
+}
+
+void check_view_tracked(const Tensor& x) {
+  bool untracked = x->view_base && (x->view_base->keys & ~x->keys & ~dispatch_state.off & key::kGrad);
+  EMBER_CHECK(!untracked || inference_mode,
+              "A view was created in no_grad mode or in inference mode and is being modified inplace with grad mode "
+              "enabled. Its base requires grad, but would not know of it: make the view with grad mode enabled, or "
+              "modify it with grad mode off.");
+}
+
+void check_writable(const Op& op, const Tensor& x) {
+  EMBER_CHECK(
+      !x->inference || inference_mode, op.name(),
+      ": Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a "
+      "normal tensor before doing inplace update.");
 }
 
 static void check_inplace(const Op& op, const Tensor& self, const Meta& m) {
+  if (EMBER_UNLIKELY(self->inference)) check_writable(op, self);
+  if (EMBER_UNLIKELY(self->view_base)) check_view_tracked(self);
   EMBER_CHECK(DimsView(self.sizes()) == DimsView(m.sizes), op.name(), "_: output with shape ", self.sizes(),
               " doesn't match the broadcast shape ", m.sizes);
   EMBER_CHECK(category(m.dtype) <= category(self.dtype()), op.name(), "_: result type ", m.dtype,
@@ -75,8 +117,13 @@ static void run_pointwise(Call& c) {
     return;
   }
   const Tensor& out = *c.out;
-  if (c.form == form::kInplace) check_inplace(c.op, out, m);
-  else fit_out(c.op, out, m);
+  if (c.form == form::kInplace) {
+    check_inplace(c.op, out, m);
+  } else {
+    EMBER_CHECK(DimsView(out.sizes()) == DimsView(m.sizes) || !is_argument(c.op, c.args, out), c.op.name(),
+                ": output with shape ", out.sizes(), " doesn't match the broadcast shape ", m.sizes);
+    fit_out(c.op, out, m);
+  }
   if (!out.is_meta()) {
     bool overlaps = false;
     for (int i = 0; i < c.op.pointwise->inputs; ++i) overlaps |= partly_overlaps(out, c.args[i].tensor());
@@ -106,6 +153,7 @@ static void run_view(Call& c) {
     View v;
     c.op.view(c.args, v);
     if (c.form == form::kInplace) {  // unsqueeze_ and its like: another geometry for the same tensor
+      check_writable(c.op, x);
       x->set_sizes(v.sizes, v.strides);
       x->offset = v.offset;
       x.bump_version();
@@ -134,8 +182,10 @@ static void run_kernel(Call& c) {
       out[i] = empty(metas[i]);
     } else {
       out[i] = c.out[i];
+      // An argument keeps its shape until it has been read.
+      const bool wait = c.form == form::kOut && is_argument(c.op, c.args, out[i]);
       if (c.form == form::kInplace) check_inplace(c.op, out[i], metas[i]);
-      else fit_out(c.op, out[i], metas[i]);
+      else fit_out(c.op, out[i], metas[i], !wait);
       // A kernel writes the strides and the type that infer promised, and reads nothing that it writes in another
       // order: else it writes beside.
       bool promised =
@@ -154,9 +204,13 @@ static void run_kernel(Call& c) {
     }
     meta |= out[i].defined() && out[i].is_meta();
   }
-  if (!meta) c.op.cpu(c.args, out.data());
+  if (!meta) {
+    if (!out.empty() && out[0].defined()) check_devices(c.op, c.args, out[0].device());
+    c.op.cpu(c.args, out.data());
+  }
   for (size_t i = 0; i < out.size(); ++i) {
     if (c.form != form::kFunction) {
+      if (c.form == form::kOut) fit_out(c.op, c.out[i], metas[i]);
       write_result(c.out[i], out[i]);
       c.out[i].bump_version();
       out[i] = c.out[i];

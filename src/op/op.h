@@ -98,6 +98,10 @@ using Interpreter = void (*)(Call&);
 extern EMBER_API Interpreter interpreters[64];  // filled by transform/ at start-up; index: the key's bit
 EMBER_API void invoke(Call& call);  // composites open up here, then the highest live interpreter, else run_backend
 EMBER_API void run_backend(Call& call);
+// RuntimeError where x may not be written to: of inference mode's tensors outside of it, and of views that gradients
+// know nothing of though they go to their base.
+EMBER_API void check_writable(const Op& op, const Tensor& x);
+EMBER_API void check_view_tracked(const Tensor& x);
 EMBER_API void rethrow_with_op(const Op& op);  // adds nothing when the message already opens with the op's name
 
 // Keys set aside while it lives.

@@ -69,7 +69,7 @@ bool convert_ints(const Arg& arg, PyObject* o, Parsed& out) {
   }
   if (out.work == 0) {
     int64_t n = 1;
-    for (Py_ssize_t i = 0; i < items.size && n < (1 << 20); ++i) n *= std::max<int64_t>(to[i], 0);
+    for (Py_ssize_t i = 0; i < items.size && n < (1 << 20); ++i) n *= std::clamp<int64_t>(to[i], 0, 1 << 20);
     out.work = n;
   }
   out.push(Value(DimsView(to, static_cast<size_t>(items.size))));

@@ -3,6 +3,8 @@
 // the Python exception and restores it, traceback included, when it comes out on the other side.
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
+#include <cstring>
 #include <new>
 
 #include "base/parallel.h"
@@ -34,7 +36,23 @@ struct CaughtError : Error {
   PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
 };
 
-void set(PyObject* type, const std::exception& e) { PyErr_SetString(type, e.what()); }
+// A message may quote bytes of a damaged file: what is not UTF-8 is shown as U+FFFD.
+void set(PyObject* type, const std::exception& e) {
+  Ref text(PyUnicode_DecodeUTF8(e.what(), static_cast<Py_ssize_t>(std::strlen(e.what())), "replace"));
+  if (text) PyErr_SetObject(type, text.get());
+}
+
+// "[Errno 21] Is a directory: ..." as OSError(21, ...), which Python makes an IsADirectoryError.
+void set_os_error(const FileError& e) {
+  std::string_view text = e.what();
+  constexpr std::string_view kOpens = "[Errno ";
+  const size_t ends = text.find("] ");
+  if (!text.starts_with(kOpens) || ends == std::string_view::npos) return set(PyExc_OSError, e);
+  text.remove_prefix(ends + 2);
+  Ref args(Py_BuildValue("(iN)", std::atoi(e.what() + kOpens.size()),
+                         PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace")));
+  if (args) PyErr_SetObject(PyExc_OSError, args.get());
+}
 
 // Ctrl-C inside parallel_for: Python's own handler has run already (it only sets a flag), so a look at Python's flag
 // needs the GIL; a flag of our own, set by a handler chained in front, does not.
@@ -80,7 +98,7 @@ void set_python_error() {
     set(PyExc_NotImplementedError, e);
   } catch (const OutOfMemoryError& e) { set(out_of_memory_type, e); } catch (const LinAlgError& e) {
     set(linalg_error_type, e);
-  } catch (const FileError& e) { set(PyExc_OSError, e); } catch (const io::UnpicklingError& e) {
+  } catch (const FileError& e) { set_os_error(e); } catch (const io::UnpicklingError& e) {
     Ref pickle(PyImport_ImportModule("pickle"));
     Ref type(pickle ? PyObject_GetAttrString(pickle.get(), "UnpicklingError") : nullptr);
     if (type) set(type.get(), e);

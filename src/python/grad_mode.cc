@@ -6,8 +6,6 @@
 namespace ember::python {
 namespace {
 
-thread_local bool inference_mode = false;
-
 enum class Mode : uint8_t { kNoGrad, kEnableGrad, kSetGrad, kInference };
 struct ModeObject {
   PyObject_HEAD Mode mode;
@@ -27,8 +25,7 @@ void push(ModeObject* m) {
 void apply(ModeObject* m) {
   if (m->mode == Mode::kInference) {
     inference_mode = m->value;
-    if (m->value) GradMode::set(false);
-    else GradMode::set(true);
+    GradMode::set(!m->value);
   } else {
     GradMode::set(m->value);
   }

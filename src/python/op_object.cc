@@ -257,7 +257,7 @@ PyObject* call_op_set(const OpSet& set, PyObject* function, const PyArgs& call) 
   return guard([&]() -> PyObject* {
     Parsed parsed;
     for (const Signature& s : set.overloads) {
-      if (parse(s, call, set.allow_out, parsed)) return run_op(set, s, parsed);
+      if (parse(s, call, set.allow_out && (s.op->forms & form::kOut), parsed)) return run_op(set, s, parsed);
     }
     raise_mismatch(set.name, set.overloads, call, set.allow_out);
   });

@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "tensor/storage.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define EMBER_ALLOC_CACHE_DEFAULT "0"  // a reused block hides a use after free
@@ -330,7 +331,7 @@ EMBER_COLD void count_at_end(int64_t bytes, int64_t blocks) {
   MemoryStats s = memory_stats();
   fail<OutOfMemoryError>("cpu allocator: can't allocate memory: you tried to allocate ", bytes, " bytes. ", s.allocated,
                          " bytes are allocated in ", s.blocks, " blocks, ", s.reserved,
-                         " bytes are reserved from the system");
+                         " bytes are reserved from the system", largest_storages());
 }
 
 EMBER_COLD bool fails_on_demand() {
@@ -385,6 +386,13 @@ void empty_cache() {
     for (int i = 0; i < kThreadClasses; ++i) cache().take_over(*t, {i, class_bytes(i)}, true);
   }
   cache().empty();
+}
+
+void check_fits_memory(int64_t count, size_t bytes) {
+  static const size_t machine = machine_bytes();
+  if (count > 0 && static_cast<size_t>(count) > machine / bytes) {
+    fail<OutOfMemoryError>("can't allocate memory for ", count, " things of ", bytes, " bytes each");
+  }
 }
 
 void set_alloc_failure(int64_t n) {

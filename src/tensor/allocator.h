@@ -30,6 +30,9 @@ EMBER_API void reset_peak_memory_stats();
 // Gives cached blocks back to the system, but for the few small ones that other threads keep for themselves.
 EMBER_API void empty_cache();
 
+// Raises OutOfMemoryError where `count` things of `bytes` each are more than the machine could hold.
+EMBER_API void check_fits_memory(int64_t count, size_t bytes);
+
 // For tests: the n-th allocation from now (1 is the next) fails with OutOfMemoryError; 0 calls it off.
 EMBER_API void set_alloc_failure(int64_t n);
 

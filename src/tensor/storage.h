@@ -7,7 +7,8 @@
 #include <new>
 
 #include "base/intrusive.h"
-#include "tensor/device.h"
+#include "tensor/dtype.h"
+#include "tensor/shape.h"
 
 namespace ember {
 
@@ -32,6 +33,8 @@ class EMBER_API Storage final : public RefCounted {
   // Grows or shrinks in place of the old block, keeping the common bytes. Only for memory of our own.
   void resize(int64_t nbytes);
   std::atomic<uint32_t>& version() { return version_; }
+  // Notes what a large block of our own was made for; an OutOfMemoryError lists the largest.
+  void label(DimsView sizes, DType dtype);
 
   ~Storage() override;
   struct Behind {
@@ -48,11 +51,16 @@ class EMBER_API Storage final : public RefCounted {
 
   void* data_;
   int64_t nbytes_;
-  void* context_;
+  void* context_;    // the deleter's; of our own memory: its label, or null
   Deleter deleter_;  // null: cpu_free
   std::atomic<uint32_t> version_{0};
   Device device_;
   uint16_t inside_ = 0;  // bytes that were allocated behind the object itself: small data lives there
 };
+
+// The largest labelled storages alive, a line each, for messages.
+EMBER_API std::string largest_storages();
+// Set by transform/: where the program is, when anomaly mode is on; else an empty text.
+extern EMBER_API std::string (*place_in_program)();
 
 }  // namespace ember

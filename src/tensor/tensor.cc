@@ -1,8 +1,12 @@
 // Tensor's memory: allocation of impls and storages, geometry, aliases.
 #include "tensor/tensor.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <cstring>
+#include <mutex>
+#include <vector>
 
 #include "tensor/allocator.h"
 
@@ -20,6 +24,67 @@ void Storage::operator delete(Storage* s, std::destroying_delete_t) {
 }
 void* TensorImpl::operator new(size_t size) { return cpu_alloc(size); }
 void TensorImpl::operator delete(void* p, size_t size) { cpu_free(p, size); }
+
+// ---- labels: what large storages were made for, known only to the message of an error ----
+
+constexpr int64_t kMinLabelled = 1 << 20;
+std::string (*place_in_program)() = nullptr;
+
+namespace {
+
+struct Label {
+  int64_t nbytes;
+  Dims sizes;
+  DType dtype;
+  std::string place;
+  Label *prev, *next;
+};
+struct Labels {
+  std::mutex mutex;
+  Label* first = nullptr;
+};
+Labels& labels() {  // never destroyed: statics may free tensors after it would have been
+  static Labels* made = [] {
+    pthread_atfork([] { labels().mutex.lock(); }, [] { labels().mutex.unlock(); }, [] { labels().mutex.unlock(); });
+    return new Labels;
+  }();
+  return *made;
+}
+void drop_label(Label* label) {
+  {
+    std::lock_guard<std::mutex> lock(labels().mutex);
+    (label->prev ? label->prev->next : labels().first) = label->next;
+    if (label->next) label->next->prev = label->prev;
+  }
+  delete label;
+}
+
+}  // namespace
+
+void Storage::label(DimsView sizes, DType dtype) {
+  auto* label = new Label{nbytes_, Dims(sizes), dtype, place_in_program ? place_in_program() : "", nullptr, nullptr};
+  std::lock_guard<std::mutex> lock(labels().mutex);
+  if ((label->next = labels().first)) label->next->prev = label;
+  labels().first = label;
+  context_ = label;
+}
+
+std::string largest_storages() {
+  constexpr size_t kShown = 8;
+  std::lock_guard<std::mutex> lock(labels().mutex);
+  std::vector<const Label*> all;
+  for (const Label* l = labels().first; l; l = l->next) all.push_back(l);
+  size_t n = std::min(kShown, all.size());
+  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(n), all.end(),
+                    [](const Label* a, const Label* b) { return a->nbytes > b->nbytes; });
+  std::string out = n ? ". The largest tensors in memory:" : "";
+  for (size_t i = 0; i < n; ++i) {
+    out += str("\n  ", all[i]->nbytes, " bytes: ", all[i]->dtype, " of shape ", all[i]->sizes);
+    if (!all[i]->place.empty()) out += str(", made at\n", all[i]->place);
+  }
+  if (all.size() > n) out += str("\n  and ", static_cast<int64_t>(all.size() - n), " more of a megabyte and over");
+  return out;
+}
 
 Ptr<Storage> Storage::allocate(int64_t nbytes) {
   size_t bytes = static_cast<size_t>(nbytes);
@@ -43,6 +108,7 @@ Ptr<Storage> Storage::adopt(void* handle, int64_t nbytes, Device device, Deleter
 }
 
 void Storage::free_data() {
+  if (!deleter_ && context_) drop_label(static_cast<Label*>(context_));
   bool inside = data_ == reinterpret_cast<char*>(this) + kStorageBytes && inside_;
   if (deleter_) deleter_(data_, context_);
   else if (data_ && !inside) cpu_free(data_, static_cast<size_t>(nbytes_));
@@ -52,12 +118,14 @@ Storage::~Storage() { free_data(); }
 
 void Storage::resize(int64_t nbytes) {
   EMBER_CHECK(resizable(), "Trying to resize storage that is not resizable");
+  if (context_) drop_label(static_cast<Label*>(std::exchange(context_, nullptr)));
   void* fresh = nbytes ? cpu_alloc(static_cast<size_t>(nbytes)) : nullptr;
   if (data_ && fresh) std::memcpy(fresh, data_, static_cast<size_t>(std::min(nbytes, nbytes_)));
   free_data();
   data_ = fresh, nbytes_ = nbytes;
 }
 
+constinit thread_local bool inference_mode = false;
 void (*release_python_object)(uintptr_t) = nullptr;
 
 TensorImpl::~TensorImpl() {
@@ -108,6 +176,7 @@ Tensor empty_strided_raw(DimsView sizes, DimsView strides, DType dtype, Device d
   int64_t bytes = reach(sizes, strides, 0, dtype);
   auto impl =
       make_ptr<TensorImpl>(device.type == DeviceType::kMeta ? nullptr : Storage::allocate(bytes), dtype, device);
+  if (EMBER_UNLIKELY(bytes >= kMinLabelled) && impl->storage) impl->storage->label(sizes, dtype);
   impl->set_sizes(sizes, strides);
   if (device.type == DeviceType::kMeta) impl->keys |= key::kFake;
   return Tensor(std::move(impl));
@@ -119,13 +188,16 @@ Tensor empty_raw(DimsView sizes, DType dtype, Device device) {
               "Storage size calculation overflowed with sizes=", sizes);
   auto impl =
       make_ptr<TensorImpl>(device.type == DeviceType::kMeta ? nullptr : Storage::allocate(bytes), dtype, device);
+  if (EMBER_UNLIKELY(bytes >= kMinLabelled) && impl->storage) impl->storage->label(sizes, dtype);
   impl->set_sizes_contiguous(sizes);
   if (device.type == DeviceType::kMeta) impl->keys |= key::kFake;
   return Tensor(std::move(impl));
 }
 
 Tensor empty_as_raw(const Tensor& x, DType dtype) {
-  auto impl = make_ptr<TensorImpl>(Storage::allocate(x->numel * item_size(dtype)), dtype, kCpu);
+  int64_t bytes = x->numel * item_size(dtype);
+  auto impl = make_ptr<TensorImpl>(Storage::allocate(bytes), dtype, kCpu);
+  if (EMBER_UNLIKELY(bytes >= kMinLabelled)) impl->storage->label(x->sizes, dtype);
   impl->sizes = x->sizes, impl->strides = x->strides, impl->numel = x->numel;
   return Tensor(std::move(impl));
 }

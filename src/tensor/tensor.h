@@ -36,6 +36,10 @@ struct EMBER_API AutogradState {
   virtual ~AutogradState() = default;
 };
 
+// Is this thread in inference mode? What is made in it stays outside of autograd for good. Set by InferenceMode
+// (transform/grad.h).
+extern EMBER_API constinit thread_local bool inference_mode EMBER_FAST_TLS;
+
 class EMBER_API TensorImpl final : public RefCounted {
  public:
   TensorImpl(Ptr<Storage> storage, DType dtype, Device device)
@@ -54,11 +58,11 @@ class EMBER_API TensorImpl final : public RefCounted {
   Device device;
   DType dtype;
   Layout layout = Layout::kStrided;
-  bool contiguous = true;       // cached: row-major without holes
-  bool wrapped_number = false;  // made from a Python number: yields to dimensioned tensors in promotion
-  bool inference = false;       // made in inference mode: no version counter, cannot be saved for backward
-  bool requires_grad = false;   // of a leaf, or set on a result by autograd
-  Ptr<TensorImpl> view_base;    // of a differentiable view: the tensor that is no view itself
+  bool contiguous = true;           // cached: row-major without holes
+  bool wrapped_number = false;      // made from a Python number: yields to dimensioned tensors in promotion
+  bool inference = inference_mode;  // made in it: no version counter, cannot be saved for backward
+  bool requires_grad = false;       // of a leaf, or set on a result by autograd
+  Ptr<TensorImpl> view_base;        // of a differentiable view: the tensor that is no view itself
   std::unique_ptr<AutogradState> autograd;
   Ptr<VersionCounter> own_version;  // replaces the storage's counter (`x.data`)
   Ptr<RefCounted> extra;            // layout-specific parts

@@ -246,6 +246,7 @@ void rebase_history(const Tensor& x, Ptr<Node> node) {
 
 void check_inplace_allowed(const Tensor& x) {
   if (!grad_enabled()) return;
+  check_view_tracked(x);
   if (x->requires_grad && is_leaf(x))
     EMBER_FAIL("a leaf Variable that requires grad is being used in an in-place operation.");
   if (x->view_base && x->view_base->requires_grad && is_leaf(Tensor(x->view_base)))
@@ -290,7 +291,7 @@ void requires_grad_(const Tensor& x, bool on) {
   }
   EMBER_CHECK(!on || is_differentiable(x.dtype()),
               "only Tensors of floating point and complex dtype can require gradients");
-  EMBER_CHECK(!on || !x->inference || !grad_enabled(),
+  EMBER_CHECK(!on || !x->inference || inference_mode,
               "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
   x->requires_grad = on;
   x->keys = on ? x->keys | key::kGrad : x->keys & ~key::kGrad;
@@ -410,6 +411,17 @@ AnomalyMode& anomaly_mode() {
   return mode;
 }
 std::string (*capture_forward_trace)() = nullptr;
+
+// The innermost frame of the program: the last two lines of a trace.
+static std::string innermost_frame() {
+  if (!anomaly_mode().on || !capture_forward_trace) return {};
+  std::string trace = capture_forward_trace();
+  while (trace.ends_with('\n')) trace.pop_back();
+  size_t at = trace.rfind('\n');
+  if (at != std::string::npos && at > 0) at = trace.rfind('\n', at - 1);
+  return at == std::string::npos ? trace : trace.substr(at + 1);
+}
+const bool kPlaceInstalled = (place_in_program = innermost_frame, true);
 void (*warn_with_trace)(const std::string&, const std::string&) = nullptr;
 
 }  // namespace ember

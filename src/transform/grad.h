@@ -175,6 +175,17 @@ class GradMode {  // sets grad mode while it lives
 struct NoGrad : GradMode {
   NoGrad() : GradMode(false) {}
 };
+// Inference mode while it lives: no gradients, and tensors made in it take no part in autograd later either.
+class InferenceMode {
+ public:
+  explicit InferenceMode(bool on = true) : before_(inference_mode), grad_(!on) { inference_mode = on; }
+  ~InferenceMode() { inference_mode = before_; }
+  InferenceMode(const InferenceMode&) = delete;
+
+ private:
+  bool before_;
+  GradMode grad_;
+};
 struct AnomalyMode {
   bool on = false, check_nan = true;
 };

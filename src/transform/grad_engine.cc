@@ -108,6 +108,7 @@ class Task {
   }
 
   void step(const Ptr<Node>& node, bool only_captures) {
+    stop_if_interrupted();
     auto found = visits_.find(node.get());
     std::vector<Tensor> grads = std::move(found->second.grads);
     grads.resize(std::max(grads.size(), node->results.size()));

@@ -210,6 +210,10 @@ void record(const Tensor& t, const Ptr<Node>& node, uint32_t index) {
 
 void grad_interpreter(Call& c) {
   const Op& op = c.op;
+  if (EMBER_UNLIKELY(inference_mode)) {  // enable_grad() within changes nothing
+    Without off(key::kGrad);
+    return invoke(c);
+  }
   bool inplace = c.form == form::kInplace;
   if (c.form == form::kOut) {
     EMBER_FAIL(op.name(),

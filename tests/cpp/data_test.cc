@@ -39,7 +39,7 @@ TEST(data_order) {
   CHECK_EQ(loader.size(), 3);
   CHECK(epoch(loader) == (Batches{{3, 2, 7, 8}, {6, 1, 5, 9}, {0, 4}}));
   CHECK(epoch(loader) == (Batches{{1, 3, 5, 2}, {8, 9, 6, 7}, {4, 0}}));
-  CHECK_EQ(randint(0, 1000, {1}).data<int64_t>()[0], 988);
+  CHECK_EQ(randint(0, 1000, {1}).item<int64_t>(), 988);
   Generator generator(3);
   DataLoader own(count_to(10), {.batch_size = 4, .shuffle = true, .drop_last = true, .generator = &generator});
   CHECK(epoch(own) == (Batches{{7, 4, 2, 9}, {1, 5, 0, 8}}));
@@ -54,8 +54,8 @@ TEST(data_datasets) {
   for (int i = 0; i < 3; ++i) got.push_back(*parts[0]->get(i)[0].data<int64_t>());
   CHECK(got == (Indices{1, 4, 9}));
   ConcatDataset both({count_to(2), count_to(3)});
-  CHECK_EQ(*both.get(3)[0].data<int64_t>(), 1);
-  CHECK_EQ(*both.get(-5)[0].data<int64_t>(), 0);
+  CHECK_EQ(both.get(3)[0].item<int64_t>(), 1);
+  CHECK_EQ(both.get(-5)[0].item<int64_t>(), 0);
   CHECK_THROWS(both.get(5), "out of range");
   CHECK_THROWS(random_split(count_to(2), {1}), "Sum of input lengths");
   CHECK_THROWS(ConcatDataset({}), "should not be empty");

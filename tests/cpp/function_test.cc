@@ -124,3 +124,21 @@ TEST(function_errors) {
   NoGrad off;
   CHECK(!Cube::apply(x).requires_grad());
 }
+
+TEST(function_inference_mode) {
+  Tensor made, x = leaf(2);
+  {
+    InferenceMode guard;
+    made = ones({});
+    add_(made, 1);
+    GradMode on(true);
+    CHECK(!(x * 3).requires_grad());
+    InferenceMode off(false);
+    CHECK((x * 3).requires_grad() && !(x * 3)->inference);
+  }
+  CHECK(made->inference && !inference_mode && grad_enabled());
+  CHECK_THROWS(add_(made, 1), "Inplace update to inference tensor outside InferenceMode");
+  CHECK_THROWS(x * made, "Inference tensors cannot be saved for backward");
+  (x * clone(made)).backward();
+  CHECK_EQ(x.grad().item<double>(), 2);
+}

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from against import check, check_error, check_gradient
 
+pytestmark = pytest.mark.sanitize
+
 
 def data(m, *shape, dtype="float32", seed=3):
     x = np.random.default_rng(seed).integers(-30, 30, size=shape) / 8

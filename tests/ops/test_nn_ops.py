@@ -71,6 +71,10 @@ VALUES = {
     "max_pool2d dilation": lambda m, d: nn(m).max_pool2d(d(2, 3, 9, 8), 3, 1, dilation=2),
     "max_pool2d last": lambda m, d: nn(m).max_pool2d(last(m, d(2, 3, 9, 8)), 2, return_indices=True),
     "max_pool2d integers": lambda m, d: nn(m).max_pool2d(m.arange(32).view(2, 4, 4), 2),
+    "avg_pool3d of [C, D, H, W] channels last": lambda m, d: nn(m).avg_pool3d(last(m, d(3, 5, 6, 4)), 2, 1),
+    "adaptive_avg_pool3d of [C, D, H, W] channels last": lambda m, d: nn(m).adaptive_avg_pool3d(
+        last(m, d(3, 5, 6, 4)), (2, 3, 2)
+    ),
     "max_pool3d": lambda m, d: nn(m).max_pool3d(d(2, 3, 5, 6, 4), 2, 1),
     "avg_pool1d": lambda m, d: nn(m).avg_pool1d(d(2, 3, 9), 3, 2, 1),
     "avg_pool2d": lambda m, d: nn(m).avg_pool2d(d(2, 3, 9, 8), 3, 2, 1),
@@ -258,3 +262,15 @@ def test_errors(case):
     ours, theirs = check_error(ERRORS[case])
     if case in PHRASES:
         assert PHRASES[case] in ours and PHRASES[case] in theirs
+
+
+def test_max_pool3d_of_one_image_in_any_layout():
+    """[C, D, H, W] whose strides are those of a batch [N, C, H, W] in channels last; PyTorch refuses the layout."""
+    x = np.random.default_rng(0).normal(size=(3, 5, 6, 4)).astype(np.float32)
+    want = torch.nn.functional.max_pool3d(torch.from_numpy(x), 2, 1, return_indices=True)
+    want += torch.nn.functional.adaptive_max_pool3d(torch.from_numpy(x), (2, 3, 2), return_indices=True)
+    ours = last(ember, ember.from_numpy(x))
+    got = ember.nn.functional.max_pool3d(ours, 2, 1, return_indices=True)
+    got += ember.nn.functional.adaptive_max_pool3d(ours, (2, 3, 2), return_indices=True)
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())

@@ -263,3 +263,22 @@ def test_variance_far_from_zero():
     x = x.astype(np.float32)
     assert abs(ember.tensor(x).var().item() / x.astype(np.float64).var(ddof=1) - 1) < 1e-5
     assert torch.tensor(x).var().item() > 0
+
+
+def test_out_that_is_the_argument():
+    """Its shape changes only when it has been read."""
+    for f in (
+        lambda x, out: ember.sum(x, 0, out=out),
+        lambda x, out: ember.cat([x, x], 0, out=out),
+        lambda x, out: ember.mm(x, ember.ones(4, 2), out=out),
+        lambda x, out: ember.max(x, 0, out=(out, ember.empty(0, dtype=ember.int64)))[0],
+    ):
+        x = ember.arange(12.0).reshape(3, 4)
+        want = f(x, ember.empty(0)).tolist()
+        assert f(x, x).tolist() == want == x.tolist()
+    for m in (ember, torch):
+        x = m.ones(3, 4)
+        with pytest.raises(RuntimeError, match="doesn't match the broadcast shape"):
+            m.add(x, m.ones(2, 3, 4), out=x)
+        with pytest.raises(TypeError):
+            m.where(x > 0, out=x)

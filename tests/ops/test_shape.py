@@ -6,6 +6,8 @@ import pytest
 import torch.nn.functional
 from against import check, check_error, check_gradient
 
+pytestmark = pytest.mark.sanitize
+
 
 def grid(m, *sizes, dtype="float32"):
     n = 1

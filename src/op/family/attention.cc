@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "op/family/checks.h"
 #include "op/family/dense.h"
 
 namespace ember {
@@ -54,6 +55,25 @@ Meta as_it_lies(DimsView sizes, const Tensor& x) {
   return m;
 }
 
+// Operands that the kernel reads: [B, H, L, E], [B, Hkv, S, E] and [B, Hkv, S, V] of one floating type, and a mask that
+// broadcasts to [B, H, L, S].
+bool kernel_takes(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask) {
+  if (q.dim() != 4 || k.dim() != 4 || v.dim() != 4 || !is_floating(q.dtype())) return false;
+  if (k.dtype() != q.dtype() || v.dtype() != q.dtype()) return false;
+  if (!q.numel() || !k.numel() || !v.numel()) return false;
+  int64_t heads = q->sizes[1], own = k->sizes[1];
+  bool same = q->sizes[0] == k->sizes[0] && k->sizes[0] == v->sizes[0] && own == v->sizes[1] && heads % own == 0 &&
+              k->sizes[2] == v->sizes[2] && q->sizes[3] == k->sizes[3];
+  if (!same || !mask.defined()) return same;
+  if (mask.dim() > 4 || mask.device() != q.device() || (mask.dtype() != DType::kBool && !is_floating(mask.dtype())))
+    return false;
+  Dims full{q->sizes[0], heads, q->sizes[2], k->sizes[2]};
+  for (size_t i = 0, n = mask.sizes().size(); i < n; ++i) {
+    if (mask->sizes[i] != 1 && mask->sizes[i] != full[4 - n + i]) return false;
+  }
+  return true;
+}
+
 struct Problem {
   Tensor q, k, v, mask;
   cpu::Attention a;
@@ -82,8 +102,13 @@ struct FusedAttention {
   static constexpr auto kind = Kind::kContract;
   static constexpr auto forms = form::kFunction;
   static constexpr Saves saves = {.inputs = 0b1111, .outputs = 0b11};
-  static std::array<Meta, 2> infer(const Tensor& q, const Tensor& k, const Tensor& v, const OptTensor&, bool, double) {
+  static std::array<Meta, 2> infer(const Tensor& q, const Tensor& k, const Tensor& v, const OptTensor& mask, bool,
+                                   double) {
     check_floating(q, "scaled_dot_product_attention", "flash_attention");
+    EMBER_CHECK(kernel_takes(q, k, v, mask),
+                "_fused_attention: expected query [B, H, L, E], key [B, Hkv, S, E], value "
+                "[B, Hkv, S, V] of one type and a mask that broadcasts to [B, H, L, S], but got shapes ",
+                q.sizes(), ", ", k.sizes(), ", ", v.sizes(), mask.defined() ? str(" and ", mask.sizes()) : "");
     Dims sizes = q.sizes(), rows = q.sizes();
     sizes[3] = v->sizes[3], rows.pop_back();
     DType stat = q.dtype() == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32;
@@ -127,16 +152,20 @@ struct FusedAttentionBackward {
   static constexpr auto doc = "The gradients of attention to query, key and value; the weights are computed again";
   static constexpr auto kind = Kind::kContract;
   static constexpr auto forms = form::kFunction;
-  static std::array<Meta, 3> infer(const Tensor&, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor&,
-                                   const Tensor&, const OptTensor&, bool, double) {
+  static std::array<Meta, 3> infer(const Tensor& g, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& y,
+                                   const Tensor& lse, const OptTensor& mask, bool causal, double scale) {
+    constexpr std::string_view op = "_fused_attention_backward";
+    auto made = FusedAttention::infer(q, k, v, mask, causal, scale);
+    check_shape(op, "grad_out", g, made[0].sizes);
+    check_made(op, "output", y, made[0]), check_made(op, "logsumexp", lse, made[1]);
     return {as_it_lies(q.sizes(), q), as_it_lies(k.sizes(), k), as_it_lies(v.sizes(), v)};
   }
   static void cpu(Out dq, Out dk, Out dv, const Tensor& grad, const Tensor& q, const Tensor& k, const Tensor& v,
                   const Tensor& out, const Tensor& lse, const OptTensor& mask, bool is_causal, double scale) {
-    Tensor y = rows(out), g = rows(dense_if_other(grad, q.dtype()));
+    Tensor y = rows(out), g = rows(dense_if_other(grad, q.dtype())), stat = dense(lse);
     Problem p(q, k, v, mask, is_causal, scale, y);
     cpu::AttentionGradients grads{operand(dq), operand(dk), operand(dv), operand(g)};
-    cpu::attention_backward(q.dtype(), p.a, grads, p.q.data(), p.k.data(), p.v.data(), y.data(), g.data(), lse.data(),
+    cpu::attention_backward(q.dtype(), p.a, grads, p.q.data(), p.k.data(), p.v.data(), y.data(), g.data(), stat.data(),
                             dq.data(), dk.data(), dv.data());
   }
 
@@ -192,19 +221,8 @@ With enable_gqa each key head serves several query heads.)";
 
   // Can the fused op take this?
   static bool fits(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, double p, bool gqa) {
-    if (q.dim() != 4 || k.dim() != 4 || v.dim() != 4 || p > 0 || !is_floating(q.dtype())) return false;
-    if (!q.numel() || !k.numel() || !v.numel()) return false;
-    int64_t heads = q->sizes[1], own = k->sizes[1];
-    bool same = q->sizes[0] == k->sizes[0] && k->sizes[0] == v->sizes[0] && own == v->sizes[1] &&
-                (heads == own || (gqa && heads % own == 0)) && k->sizes[2] == v->sizes[2] && q->sizes[3] == k->sizes[3];
-    if (!same || !mask.defined()) return same;
-    if (mask.dim() > 4 || (mask->requires_grad || (mask->keys & key::kGrad)) || mask.device() != q.device())
-      return false;
-    Dims full{q->sizes[0], heads, q->sizes[2], k->sizes[2]};
-    for (size_t i = 0, n = mask.sizes().size(); i < n; ++i) {
-      if (mask->sizes[i] != 1 && mask->sizes[i] != full[4 - n + i]) return false;
-    }
-    return true;
+    if (p > 0 || !kernel_takes(q, k, v, mask) || (!gqa && q->sizes[1] != k->sizes[1])) return false;
+    return !mask.defined() || !(mask->requires_grad || (mask->keys & key::kGrad));
   }
 };
 

@@ -4,6 +4,7 @@
 // (conv2d, conv_transpose1d ...) check their arguments in PyTorch's words and compose these.
 #include "kernel/cpu/conv.h"
 
+#include "op/family/checks.h"
 #include "op/family/dense.h"
 
 namespace ember {
@@ -72,6 +73,9 @@ void check(std::string_view op, const Tensor& input, const Tensor& weight, const
   EMBER_CHECK(all(p.stride, 1), op, ": non-positive stride is not supported");
   EMBER_CHECK(all(p.dilation, 1), op, ": dilation should be greater than zero, but got ", p.dilation);
   EMBER_CHECK(p.groups > 0, op, ": non-positive groups is not supported");
+  check_numbers(op, "stride, padding, dilation and output_padding", p.stride, 1);
+  for (DimsView v : {p.padding, p.dilation, p.output_padding}) check_numbers(op, "padding and dilation", v, 0);
+  check_numbers(op, "groups", DimsView({p.groups}), 1);
   EMBER_CHECK(weight.dim() == input.dim(), op, ": Expected ", input.dim(), "-dimensional input for ", input.dim(),
               "-dimensional weight ", weight.sizes(), ", but got ", weight.dim(), "-dimensional weight instead");
   EMBER_CHECK(weight->sizes[0] >= p.groups, op, ": Given groups=", p.groups, ", expected weight to be at least ",
@@ -194,7 +198,24 @@ struct ConvBackwardWeight {
   static constexpr auto kind = Kind::kContract;
   static constexpr auto forms = form::kFunction;
   static constexpr Saves saves = {.inputs = 0b11};
-  static Meta infer(const Tensor& input, const Tensor&, DimsView weight_size, DimsView, DimsView, DimsView, int64_t) {
+  static Meta infer(const Tensor& input, const Tensor& grad, DimsView weight_size, DimsView stride, DimsView padding,
+                    DimsView dilation, int64_t groups) {
+    constexpr std::string_view op = "_conv_backward_weight";
+    check_floating(input, op, "slow_conv2d_cpu");
+    EMBER_CHECK(input.dim() >= 3 && input.dim() <= 5, op,
+                ": expected an input [N, C, ...] of 1 to 3 spatial dims, but "
+                "got ",
+                input.sizes());
+    const size_t n = input.sizes().size() - 2;
+    check_length(op, "weight_size", weight_size.size(), n + 2);
+    Geometry p{per_dim(stride, n, op, "stride"), per_dim(padding, n, op, "padding"),
+               per_dim(dilation, n, op, "dilation"), Dims(n, 0), groups};
+    check(op, input, empty_raw(weight_size, input.dtype(), Device(DeviceType::kMeta)), {}, p, false);
+    Dims most = output_size(input.sizes(), weight_size, p, false);
+    bool fits = grad.dim() == input.dim() && grad->sizes[0] == most[0] && grad->sizes[1] == most[1];
+    for (size_t i = 2; fits && i < n + 2; ++i) fits = grad->sizes[i] <= most[i];
+    EMBER_CHECK(fits, op, ": expected grad_output of shape ", most, " (or less in spatial dims), but got ",
+                grad.sizes());
     return {weight_size, input};
   }
   static void cpu(Out dw, const Tensor& input, const Tensor& grad, DimsView weight_size, DimsView stride,

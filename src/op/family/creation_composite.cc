@@ -23,6 +23,8 @@ struct DiagEmbed : Function {
   static Tensor call(const Tensor& self, int64_t offset, int64_t dim1, int64_t dim2) {
     int64_t rank = self.dim() + 1, a = wrap_dim(dim1, rank), b = wrap_dim(dim2, rank);
     EMBER_CHECK(a != b, "diagonal dimensions cannot be identical ", dim1, ", ", dim2);
+    constexpr int64_t kMost = int64_t{1} << 58;
+    EMBER_CHECK(offset >= -kMost && offset <= kMost, "diag_embed: offset ", offset, " is out of any tensor's range");
     int64_t n = self.size(-1) + std::abs(offset);
     Dims sizes(DimsView(self.sizes().data(), self.sizes().size() - 1));
     sizes.insert(sizes.begin() + std::min(a, b), n);

@@ -6,6 +6,7 @@
 
 #include "kernel/cpu/elementwise.h"
 #include "kernel/cpu/random.h"
+#include "op/family/checks.h"
 #include "op/make.h"
 #include "op/ops.h"
 
@@ -189,6 +190,8 @@ struct MaskedScale : Function {
   static constexpr auto doc = "self * mask * scale in one pass; mask is bool, of self's shape";
   static constexpr auto saves = Saves{.inputs = 2};
   static Meta infer(const Tensor& self, const Tensor& mask, double) {
+    EMBER_CHECK(is_floating(self.dtype()), "_masked_scale: expected a floating point input, but got ", self.dtype());
+    check_made("_masked_scale", "mask", mask, Meta(self.sizes(), DType::kBool, self.device()));
     return Meta(self.sizes(), dense_strides(mask), self.dtype(), self.device());
   }
   static void cpu(Out y, const Tensor& self, const Tensor& mask, double scale) {

@@ -1,5 +1,7 @@
 // Tables of rows looked up by index, and the dense form of a class index.
+#include "kernel/cpu/elementwise.h"
 #include "kernel/cpu/index.h"
+#include "op/family/checks.h"
 #include "op/family/reduce_common.h"
 
 namespace ember {
@@ -13,13 +15,20 @@ struct EmbeddingDenseBackward {
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction;
   static constexpr Saves saves{.inputs = 2};
-  static Meta infer(const Tensor& g, const Tensor&, int64_t rows, int64_t, bool) {
-    EMBER_CHECK(is_floating(g.dtype()), "embedding_dense_backward: grad_output must be floating point, got ",
-                g.dtype());
+  static Meta infer(const Tensor& g, const Tensor& indices, int64_t rows, int64_t, bool) {
+    constexpr std::string_view op = "embedding_dense_backward";
+    EMBER_CHECK(is_floating(g.dtype()), op, ": grad_output must be floating point, got ", g.dtype());
+    EMBER_CHECK(g.dim() >= 1, op, ": grad_output must have a last dim, the embedding's width, but got shape []");
+    check_index_dtype(op, "indices", indices);
+    check_shape(op, "indices", indices, DimsView(g->sizes.data(), g->sizes.size() - 1));
     return Meta({rows, g.sizes().back()}, g);
   }
   static void cpu(Out y, const Tensor& g, const Tensor& indices, int64_t, int64_t padding, bool by_count) {
-    cpu::embedding_backward(y, g, indices, padding, by_count);
+    if (y.numel() == 0) return;
+    Tensor at = empty_raw(indices.sizes(), DType::kInt64);
+    cpu::copy(at, indices);
+    check_indices("embedding_dense_backward", "indices", at, y.sizes()[0]);
+    cpu::embedding_backward(y, g, at, padding, by_count);
   }
   static void vjp(Grads& d, const Tensor&, const Tensor& indices, int64_t, int64_t padding, bool by_count) {
     EMBER_CHECK(!by_count, "embedding: double backward with scale_grad_by_freq is not supported");

@@ -5,6 +5,11 @@
 
 namespace ember {
 
+// Of a dim with at most one element, or an empty tensor, strides may be so great that they wrap; nobody reads them.
+static int64_t wrapping_product(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+}
+
 Dims wrap_dims(DimsView dims, int64_t rank) {
   Dims out;
   for (int64_t d : dims) {
@@ -39,7 +44,7 @@ View slice_geometry(View x, int64_t dim, OptInt start, OptInt end, int64_t step)
   uint64_t stride = step > 0 ? static_cast<uint64_t>(step) : -static_cast<uint64_t>(step);
   x.sizes[d] = span <= 0 ? 0 : static_cast<int64_t>((static_cast<uint64_t>(span) - 1) / stride + 1);
   x.offset += x.sizes[d] > 0 || step > 0 ? from * x.strides[d] : 0;
-  x.strides[d] *= step;
+  x.strides[d] = wrapping_product(x.strides[d], step);
   return x;
 }
 
@@ -49,7 +54,7 @@ View diagonal_geometry(View x, int64_t offset, int64_t dim1, int64_t dim2) {
   EMBER_CHECK(a != b, "diagonal dimensions cannot be identical ", dim1, ", ", dim2);
   int64_t n = std::max<int64_t>(
       offset >= 0 ? std::min(x.sizes[a], x.sizes[b] - offset) : std::min(x.sizes[a] + offset, x.sizes[b]), 0);
-  if (n > 0) x.offset += offset >= 0 ? offset * x.strides[b] : -offset * x.strides[a];
+  if (n > 0) x.offset += offset >= 0 ? wrapping_product(offset, x.strides[b]) : wrapping_product(-offset, x.strides[a]);
   int64_t stride = x.strides[a] + x.strides[b];
   for (size_t d : {std::max(a, b), std::min(a, b)}) {
     x.sizes.erase(x.sizes.begin() + d), x.strides.erase(x.strides.begin() + d);

@@ -2,6 +2,7 @@
 #include "kernel/cpu/index.h"
 
 #include "kernel/cpu/elementwise.h"
+#include "op/family/checks.h"
 #include "op/family/reduce_common.h"
 
 namespace ember {
@@ -631,6 +632,7 @@ struct MaskedSelectSame {
   static Tensor cpu(const Tensor& x, const Tensor& mask) {
     EMBER_CHECK_NOT_IMPLEMENTED(!x.is_meta(),
                                 "masked_select: the shape of its result depends on data, which meta tensors lack");
+    check_made("_masked_select", "mask", mask, Meta(x.sizes(), DType::kBool, x.device()));
     return cpu::masked_select(x, mask);
   }
   static void vjp(Grads& d, const Tensor& x, const Tensor& mask) {

@@ -6,6 +6,7 @@
 
 #include "base/parallel.h"
 #include "kernel/cpu/rows.h"
+#include "op/family/checks.h"
 #include "op/family/dense.h"
 
 namespace ember {
@@ -14,9 +15,10 @@ namespace {
 // Input [N, C, inner...] (or [C]) and target [N, inner...] as numbers.
 struct Classes {
   int64_t n, classes, inner = 1;
-  explicit Classes(const Tensor& x)
-      : n(x.dim() == 1 ? 1 : x->sizes[0]), classes(x.dim() == 1 ? x->sizes[0] : x->sizes[1]) {
-    for (size_t i = 2; i < x.sizes().size(); ++i) inner *= x.sizes()[i];
+  explicit Classes(const Tensor& x) : Classes(DimsView(x.sizes())) {}
+  explicit Classes(DimsView sizes)
+      : n(sizes.size() == 1 ? 1 : sizes[0]), classes(sizes.size() == 1 ? sizes[0] : sizes[1]) {
+    for (size_t i = 2; i < sizes.size(); ++i) inner *= sizes[i];
   }
   int64_t targets() const { return n * inner; }
   int64_t at(int64_t i, int64_t target) const { return (i / inner * classes + target) * inner + i % inner; }
@@ -70,18 +72,48 @@ double nll_slope(const T* g, int64_t i, const T* weight, int64_t target, int64_t
   return -w * up / (reduction == reduction::kMean ? total : 1);
 }
 
-std::array<Meta, 2> loss_metas(const Tensor& self, const Tensor& target, int64_t reduction) {
-  return {Meta(reduction == reduction::kNone ? DimsView(target.sizes()) : DimsView(), self), Meta(DimsView(), self)};
+// Target shapes against the input's, in PyTorch's words.
+void check_shapes(DimsView sizes, const Tensor& target) {
+  EMBER_CHECK_VALUE(sizes.size() >= 1, "nll_loss: Expected 1 or more dimensions (got 0)");
+  EMBER_CHECK_VALUE(sizes.size() == 1 || target.dim() == 0 || sizes[0] == target->sizes[0],
+                    "nll_loss: Expected input batch_size (", sizes[0], ") to match target batch_size (",
+                    target.dim() ? target->sizes[0] : 0, ").");
+  if (sizes.size() == 1) {
+    EMBER_CHECK(target.dim() <= 1, "nll_loss: 0D or 1D target tensor expected, multi-target not supported");
+    EMBER_CHECK(target.dim() == 0 || target.numel() == 1, "nll_loss: size mismatch (got input: ", sizes,
+                ", target: ", target.sizes(), ")");
+    return;
+  }
+  Dims expected{sizes[0]};
+  expected.append(DimsView(sizes.data() + 2, sizes.size() - 2));
+  if (sizes.size() == 2) {
+    EMBER_CHECK(target.dim() <= 1, "nll_loss: 0D or 1D target tensor expected, multi-target not supported");
+  }
+  EMBER_CHECK(target.sizes() == expected, "nll_loss: Expected target size ", expected, ", got ", target.sizes());
 }
 
-void check_target(std::string_view op, const Tensor& self, const Tensor& target, const Tensor& weight) {
-  check_floating(self, op, "nll_loss_out_frame");
+// What every op here asks of input (its sizes), target and weight.
+void check_target(std::string_view op, DimsView sizes, const Tensor& target, const Tensor& weight, int64_t reduction) {
+  check_shapes(sizes, target);
   EMBER_CHECK(target.dtype() == DType::kInt64 || target.dtype() == DType::kUInt8, op,
               ": expected scalar type Long but found ", type_word(target.dtype()));
-  int64_t classes = self.dim() == 1 ? self->sizes[0] : self->sizes[1];
+  int64_t classes = Classes(sizes).classes;
   EMBER_CHECK(!weight.defined() || (weight.dim() == 1 && weight.numel() == classes), op,
               ": weight tensor should be defined either for all ", classes,
               " classes or no classes but got weight tensor of shape: ", weight.defined() ? str(weight.sizes()) : "");
+  EMBER_CHECK_VALUE(reduction >= reduction::kNone && reduction <= reduction::kSum, op, ": ", reduction,
+                    " is not a valid value for reduction; allowed are 0 (none), 1 (mean) and 2 (sum)");
+}
+
+std::array<Meta, 2> loss_metas(const Tensor& self, const Tensor& target, int64_t reduction) {
+  return {Meta(reduction == reduction::kNone ? DimsView(target.sizes()) : DimsView(), self), Meta(DimsView(), self)};
+}
+// A backward op's gradient and total are as the forward op made loss and total.
+void check_loss_gradient(std::string_view op, const Tensor& g, const Tensor& target, int64_t reduction,
+                         const Tensor& total) {
+  check_floating(g, op, "nll_loss_backward");
+  check_shape(op, "grad_output", g, reduction == reduction::kNone ? DimsView(target.sizes()) : DimsView());
+  EMBER_CHECK(total.numel() == 1, op, ": expected total_weight to be a single number, but got shape ", total.sizes());
 }
 
 struct NllLoss {
@@ -93,7 +125,8 @@ struct NllLoss {
   static constexpr Saves saves = {.inputs = 0b110, .outputs = 0b10};
   static std::array<Meta, 2> infer(const Tensor& self, const Tensor& target, const OptTensor& weight, int64_t reduction,
                                    int64_t) {
-    check_target("nll_loss", self, target, weight);
+    check_floating(self, "nll_loss", "nll_loss_out_frame");
+    check_target("nll_loss", self.sizes(), target, weight, reduction);
     return loss_metas(self, target, reduction);
   }
   static void cpu(Out loss, Out total, const Tensor& self, const Tensor& target, const OptTensor& weight,
@@ -120,17 +153,22 @@ struct NllLossBackward {
   static constexpr auto kind = Kind::kReduce;
   static constexpr auto forms = form::kFunction;
   static constexpr Saves saves = {.inputs = 0b1001100};
-  static Meta infer(const Tensor& g, DimsView size, const Tensor&, const OptTensor&, int64_t, int64_t, const Tensor&) {
+  static Meta infer(const Tensor& g, DimsView size, const Tensor& target, const OptTensor& weight, int64_t reduction,
+                    int64_t, const Tensor& total) {
+    check_target("_nll_loss_backward", size, target, weight, reduction);
+    check_loss_gradient("_nll_loss_backward", g, target, reduction, total);
     return {size, g};
   }
   static void cpu(Out dx, const Tensor& grad, DimsView, const Tensor& target, const OptTensor& weight,
                   int64_t reduction, int64_t ignore_index, const Tensor& total_weight) {
     Classes c(dx);
     Tensor g = dense(grad), t = dense(target, DType::kInt64), w = dense(weight, dx.dtype());
+    Tensor total_of = dense(total_weight, dx.dtype());
+    check_bounds(t, c.classes, ignore_index);
     cpu::fill(dx, 0);
     visit_floating(dx.dtype(), [&]<class T>(T) {
       const int64_t* index = t.data<int64_t>();
-      double total = static_cast<double>(read(*total_weight.data<T>()));
+      double total = static_cast<double>(read(*total_of.data<T>()));
       for (int64_t i = 0; i < c.targets(); ++i) {
         if (index[i] == ignore_index) continue;
         write(dx.data<T>()[c.at(i, index[i])],
@@ -154,7 +192,9 @@ struct CrossEntropy {
   static constexpr Saves saves = {.inputs = 0b110, .outputs = 0b110};
   static std::array<Meta, 3> infer(const Tensor& self, const Tensor& target, const OptTensor& weight, int64_t reduction,
                                    int64_t) {
-    check_target("cross_entropy", self, target, weight);
+    check_floating(self, "cross_entropy", "nll_loss_out_frame");
+    EMBER_CHECK(self.dim() == 2, "_cross_entropy: expected logits [N, C], but got shape ", self.sizes());
+    check_target("cross_entropy", self.sizes(), target, weight, reduction);
     auto [loss, total] = loss_metas(self, target, reduction);
     return {loss, Meta(self.sizes(), self), total};
   }
@@ -189,8 +229,13 @@ struct CrossEntropyBackward {
   static constexpr auto doc = "(softmax - one_hot(target)) * weight * gradient, block by block within the cache";
   static constexpr auto kind = Kind::kReduce;
   static constexpr auto forms = form::kFunction;
-  static Meta infer(const Tensor&, const Tensor& log_p, const Tensor&, const OptTensor&, int64_t, int64_t,
-                    const Tensor&) {
+  static Meta infer(const Tensor& g, const Tensor& log_p, const Tensor& target, const OptTensor& weight,
+                    int64_t reduction, int64_t, const Tensor& total) {
+    constexpr std::string_view op = "_cross_entropy_backward";
+    check_floating(log_p, op, "nll_loss_backward");
+    EMBER_CHECK(log_p.dim() == 2, op, ": expected log_probs [N, C], but got shape ", log_p.sizes());
+    check_target(op, log_p.sizes(), target, weight, reduction);
+    check_loss_gradient(op, g, target, reduction, total);
     return {log_p.sizes(), log_p};
   }
   static void cpu(Out dx, const Tensor& grad, const Tensor& log_probs, const Tensor& target, const OptTensor& weight,
@@ -198,11 +243,12 @@ struct CrossEntropyBackward {
     if (dx.numel() == 0) return;
     Classes c(dx);
     Tensor g = dense(grad, dx.dtype()), y = dense(log_probs), t = dense(target, DType::kInt64);
-    Tensor w = dense(weight, dx.dtype());
+    Tensor w = dense(weight, dx.dtype()), total_of = dense(total_weight, dx.dtype());
+    check_bounds(t, c.classes, ignore_index);
     visit_floating(dx.dtype(), [&]<class T>(T) {
       const int64_t* index = t.data<int64_t>();
       const T* weights = static_cast<const T*>(data_or_null(w));
-      const double total = static_cast<double>(read(*total_weight.data<T>()));
+      const double total = static_cast<double>(read(*total_of.data<T>()));
       const int64_t block = std::max<int64_t>(1, 16384 / c.classes);
       parallel_for(0, c.n, block, [&](int64_t first, int64_t end) {
         for (int64_t b = first; b < end; b += block) {
@@ -220,26 +266,6 @@ struct CrossEntropyBackward {
   }
 };
 
-// Target shapes against the input's, in PyTorch's words.
-void check_shapes(const Tensor& self, const Tensor& target) {
-  EMBER_CHECK_VALUE(self.dim() >= 1, "nll_loss: Expected 1 or more dimensions (got 0)");
-  EMBER_CHECK_VALUE(self.dim() == 1 || target.dim() == 0 || self->sizes[0] == target->sizes[0],
-                    "nll_loss: Expected input batch_size (", self->sizes[0], ") to match target batch_size (",
-                    target.dim() ? target->sizes[0] : 0, ").");
-  if (self.dim() == 1) {
-    EMBER_CHECK(target.dim() <= 1, "nll_loss: 0D or 1D target tensor expected, multi-target not supported");
-    EMBER_CHECK(target.dim() == 0 || target.numel() == 1, "nll_loss: size mismatch (got input: ", self.sizes(),
-                ", target: ", target.sizes(), ")");
-    return;
-  }
-  Dims expected{self->sizes[0]};
-  for (size_t i = 2; i < self.sizes().size(); ++i) expected.push_back(self.sizes()[i]);
-  if (self.dim() == 2) {
-    EMBER_CHECK(target.dim() <= 1, "nll_loss: 0D or 1D target tensor expected, multi-target not supported");
-  }
-  EMBER_CHECK(target.sizes() == expected, "nll_loss: Expected target size ", expected, ", got ", target.sizes());
-}
-
 struct NllLossNd {
   static constexpr auto schema =
       "nll_loss_nd(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100) -> "
@@ -249,7 +275,7 @@ struct NllLossNd {
   static constexpr auto forms = form::kFunction;
   static Tensor call(const Tensor& self, const Tensor& target, const OptTensor& weight, int64_t reduction,
                      int64_t ignore_index) {
-    check_shapes(self, target);
+    check_shapes(self.sizes(), target);
     return std::get<0>(nll_loss_forward(self, target, weight, reduction, ignore_index));
   }
 };
@@ -276,7 +302,7 @@ distribution (Szegedy et al., 2016).)";
       EMBER_CHECK(ignore_index < 0, "cross_entropy: ignore_index is not supported for floating point target");
       return probabilities(self, target, weight, reduction, label_smoothing);
     }
-    check_shapes(self, target);
+    check_shapes(self.sizes(), target);
     if (label_smoothing > 0) return smoothed(self, target, weight, reduction, ignore_index, label_smoothing);
     if (self.dim() == 2) { return std::get<0>(cross_entropy_forward(self, target, weight, reduction, ignore_index)); }
     Tensor log_p = log_softmax(self, self.dim() == 1 ? 0 : 1);

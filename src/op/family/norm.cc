@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kernel/cpu/rows.h"
+#include "op/family/checks.h"
 #include "op/family/dense.h"
 
 namespace ember {
@@ -119,6 +120,18 @@ Meta only_if(bool wanted, Meta m) {
   m.undefined = !wanted;
   return m;
 }
+// What a backward op is given besides the input: a gradient of its shape, and statistics as the forward op made them.
+struct Made {
+  const Tensor* x = nullptr;
+  const Meta* like = nullptr;
+};
+void check_gradients(std::string_view op, const Tensor& g, const Tensor& input, Made mean, Made rstd, Span<bool> mask,
+                     size_t results) {
+  check_shape(op, "grad_out", g, input.sizes());
+  if (mean.x) check_made(op, "mean", *mean.x, *mean.like);
+  check_made(op, "rstd", *rstd.x, *rstd.like);
+  check_length(op, "output_mask", mask.size(), results);
+}
 void* target(const Tensor& x) { return x.defined() ? x.data() : nullptr; }
 void clear(const Tensor& x) {
   if (x.defined()) cpu::fill(x, 0);
@@ -131,8 +144,11 @@ struct NativeLayerNormBackward {
   static constexpr auto doc = "The gradients of layer_norm to input, weight and bias, those that output_mask asks for";
   static constexpr auto kind = Kind::kReduce;
   static constexpr auto forms = form::kFunction;
-  static std::array<Meta, 3> infer(const Tensor&, const Tensor& x, DimsView shape, const Tensor&, const Tensor&,
-                                   const OptTensor&, const OptTensor&, Span<bool> mask) {
+  static std::array<Meta, 3> infer(const Tensor& g, const Tensor& x, DimsView shape, const Tensor& mean,
+                                   const Tensor& rstd, const OptTensor& weight, const OptTensor& bias,
+                                   Span<bool> mask) {
+    auto made = NativeLayerNorm::infer(x, shape, weight, bias, 0);
+    check_gradients("native_layer_norm_backward", g, x, {&mean, &made[1]}, {&rstd, &made[2]}, mask, 3);
     return {only_if(mask[0], Meta(x.sizes(), x)), only_if(mask[1], Meta(shape, x)), only_if(mask[2], Meta(shape, x))};
   }
   static void cpu(Out dx, Out dw, Out db, const Tensor& g, const Tensor& input, DimsView shape, const Tensor& mean,
@@ -141,8 +157,8 @@ struct NativeLayerNormBackward {
     RowShape r(input, shape);
     DType d = input.dtype();
     Tensor dy = dense(g, d), x = dense(input), w = dense(weight, d);
-    cpu::layer_norm_backward(d, dy.data(), x.data(), data_or_null(w), mean.data(), rstd.data(), target(dx), target(dw),
-                             target(db), r.rows, r.dim);
+    cpu::layer_norm_backward(d, dy.data(), x.data(), data_or_null(w), dense(mean).data(), dense(rstd).data(),
+                             target(dx), target(dw), target(db), r.rows, r.dim);
   }
 };
 
@@ -198,8 +214,10 @@ struct FusedRmsNormBackward {
   static constexpr auto doc = "The gradients of rms_norm to input and weight, those that output_mask asks for";
   static constexpr auto kind = Kind::kReduce;
   static constexpr auto forms = form::kFunction;
-  static std::array<Meta, 2> infer(const Tensor&, const Tensor& x, DimsView shape, const Tensor&, const OptTensor&,
-                                   Span<bool> mask) {
+  static std::array<Meta, 2> infer(const Tensor& g, const Tensor& x, DimsView shape, const Tensor& rstd,
+                                   const OptTensor& weight, Span<bool> mask) {
+    auto made = FusedRmsNorm::infer(x, shape, weight, 0);
+    check_gradients("_fused_rms_norm_backward", g, x, {}, {&rstd, &made[1]}, mask, 2);
     return {only_if(mask[0], Meta(x.sizes(), x)), only_if(mask[1], Meta(shape, x))};
   }
   static void cpu(Out dx, Out dw, const Tensor& g, const Tensor& input, DimsView shape, const Tensor& rstd,
@@ -208,7 +226,8 @@ struct FusedRmsNormBackward {
     RowShape r(input, shape);
     DType d = input.dtype();
     Tensor dy = dense(g, d), x = dense(input), w = dense(weight, d);
-    cpu::rms_norm_backward(d, dy.data(), x.data(), data_or_null(w), rstd.data(), target(dx), target(dw), r.rows, r.dim);
+    cpu::rms_norm_backward(d, dy.data(), x.data(), data_or_null(w), dense(rstd).data(), target(dx), target(dw), r.rows,
+                           r.dim);
   }
 };
 
@@ -293,8 +312,11 @@ struct NativeGroupNormBackward {
   static constexpr auto doc = "The gradients of group_norm to input, weight and bias, those that output_mask asks for";
   static constexpr auto kind = Kind::kReduce;
   static constexpr auto forms = form::kFunction;
-  static std::array<Meta, 3> infer(const Tensor&, const Tensor& x, const Tensor&, const Tensor&, const OptTensor&,
-                                   int64_t, int64_t c, int64_t, int64_t, Span<bool> mask) {
+  static std::array<Meta, 3> infer(const Tensor& g, const Tensor& x, const Tensor& mean, const Tensor& rstd,
+                                   const OptTensor& weight, int64_t n, int64_t c, int64_t inner, int64_t group,
+                                   Span<bool> mask) {
+    auto made = NativeGroupNorm::infer(x, weight, {}, n, c, inner, group, 0);
+    check_gradients("native_group_norm_backward", g, x, {&mean, &made[1]}, {&rstd, &made[2]}, mask, 3);
     Meta channel(Dims{c}, x);
     return {only_if(mask[0], Meta(x.sizes(), x)), only_if(mask[1], channel), only_if(mask[2], channel)};
   }
@@ -303,8 +325,8 @@ struct NativeGroupNormBackward {
     if (input.numel() == 0) return clear(dw), clear(db);
     DType d = input.dtype();
     Tensor dy = dense(g, d), x = dense(input), w = dense(weight, d);
-    cpu::group_norm_backward(d, dy.data(), x.data(), data_or_null(w), mean.data(), rstd.data(), target(dx), target(dw),
-                             target(db), n, c, inner, group);
+    cpu::group_norm_backward(d, dy.data(), x.data(), data_or_null(w), dense(mean).data(), dense(rstd).data(),
+                             target(dx), target(dw), target(db), n, c, inner, group);
   }
 };
 
@@ -470,8 +492,10 @@ struct NativeBatchNormBackward {
   static constexpr auto doc = "The gradients of batch_norm to input, weight and bias, those that output_mask asks for";
   static constexpr auto kind = Kind::kReduce;
   static constexpr auto forms = form::kFunction;
-  static std::array<Meta, 3> infer(const Tensor&, const Tensor& x, const OptTensor&, const Tensor&, const Tensor&, bool,
-                                   Span<bool> mask) {
+  static std::array<Meta, 3> infer(const Tensor& g, const Tensor& x, const OptTensor& weight, const Tensor& mean,
+                                   const Tensor& rstd, bool training, Span<bool> mask) {
+    auto made = NativeBatchNorm::infer(x, weight, {}, mean, rstd, training, 0, 0);
+    check_gradients("_native_batch_norm_backward", g, x, {&mean, &made[1]}, {&rstd, &made[2]}, mask, 3);
     Meta channel(Dims{x->sizes[1]}, x);
     return {only_if(mask[0], batch_meta(x)), only_if(mask[1], channel), only_if(mask[2], channel)};
   }
@@ -480,8 +504,8 @@ struct NativeBatchNormBackward {
     if (input.numel() == 0) return clear(dw), clear(db);
     Channels c(input);
     Tensor x = c.memory(input, input), dy = c.memory(g, input), w = dense(weight, input.dtype());
-    cpu::batch_norm_backward(input.dtype(), dy.data(), x.data(), mean.data(), rstd.data(), data_or_null(w), training,
-                             target(dx), target(dw), target(db), c.n, c.channels, c.inner);
+    cpu::batch_norm_backward(input.dtype(), dy.data(), x.data(), dense(mean).data(), dense(rstd).data(),
+                             data_or_null(w), training, target(dx), target(dw), target(db), c.n, c.channels, c.inner);
   }
 };
 

@@ -26,6 +26,10 @@ class Step {
       EMBER_CHECK(p.defined() && is_differentiable(p.dtype()), op, ": parameter ", i,
                   " must be a floating point or complex tensor");
       if (!is_non_overlapping_and_dense(p.sizes(), p.strides())) base_[i] = beside(p, contiguous_strides(p.sizes()));
+      EMBER_CHECK(!p->inference || inference_mode, op,
+                  ": Inplace update to inference tensor outside InferenceMode is not "
+                  "allowed: parameter ",
+                  i);
       OptimSlot& s = slots_[i];
       s.param = base_[i].data();
       s.size = p.numel() * (is_complex(p.dtype()) ? 2 : 1);

@@ -4,6 +4,7 @@
 
 #include "base/parallel.h"
 #include "kernel/cpu/elementwise.h"
+#include "op/family/checks.h"
 #include "op/family/geometry.h"
 
 namespace ember {
@@ -26,7 +27,11 @@ Placement place(const View& x, DimsView pad, DimsView out_strides, int64_t out_o
   Placement p{x.sizes, x, {x.sizes, Dims(out_strides), out_offset}};
   for (size_t i = 0; i < pad.size() / 2; ++i) {
     size_t d = x.sizes.size() - 1 - i;
-    int64_t before = pad[2 * i], behind = pad[2 * i + 1], n = x.sizes[d], total = n + before + behind;
+    int64_t before = pad[2 * i], behind = pad[2 * i + 1], n = x.sizes[d], total;
+    constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+    EMBER_CHECK(before >= -kMost && behind >= -kMost && !__builtin_add_overflow(before, behind, &total) &&
+                    !__builtin_add_overflow(n, total, &total),
+                "pad: the size ", n, " with padding ", before, " and ", behind, " overflows");
     EMBER_CHECK(total >= 0, "The input size ", n, ", plus negative padding ", before, " and ", behind,
                 ", resulted in a negative output size, which is invalid. Check dimension ", static_cast<int64_t>(d),
                 " of your input.");
@@ -154,6 +159,7 @@ Patches patches(std::string_view op, DimsView image, DimsView kernel, DimsView d
   EMBER_CHECK(p.dh > 0 && p.dw > 0, op, ": dilation should be greater than zero, but got ", dilation);
   EMBER_CHECK(p.ph >= 0 && p.pw >= 0, op, ": padding should be non-negative, but got ", padding);
   EMBER_CHECK(p.sh > 0 && p.sw > 0, op, ": stride should be greater than zero, but got ", stride);
+  for (DimsView list : {kernel, dilation, padding, stride}) check_numbers(op, "numbers", list, 0);
   auto positions = [](int64_t n, int64_t k, int64_t s, int64_t pad, int64_t d) {
     int64_t room = n + 2 * pad - (d * (k - 1) + 1);
     return room < 0 ? 0 : room / s + 1;
@@ -237,6 +243,7 @@ struct Col2im {
                 "col2im: Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and "
                 "non-zero dimensions for input, but got: ",
                 self.sizes());
+    check_numbers("col2im", "kernel_size", kernel, 1);
     int64_t window = kernel[0] * kernel[1];
     EMBER_CHECK(window > 0 && self.size(1) % window == 0,
                 "Expected size of input's dimension 1 to be divisible by the "

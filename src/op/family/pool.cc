@@ -3,19 +3,20 @@
 // arguments in PyTorch's words and compose these. Channels-last images stay channels last.
 #include "kernel/cpu/pool.h"
 
+#include "op/family/checks.h"
 #include "op/family/dense.h"
 
 namespace ember {
 namespace {
 
-bool is_channels_last(const Tensor& x) {
-  if (x.dim() != 4 && x.dim() != 5) return false;
-  return !x.is_contiguous() &&
-         x.is_contiguous(x.dim() == 4 ? MemoryFormat::kChannelsLast : MemoryFormat::kChannelsLast3d);
+// n: the number of spatial dims, without which [C, D, H, W] would pass for [N, C, H, W].
+bool is_channels_last(const Tensor& x, size_t n) {
+  if (n < 2 || x.sizes().size() != n + 2) return false;
+  return !x.is_contiguous() && x.is_contiguous(n == 2 ? MemoryFormat::kChannelsLast : MemoryFormat::kChannelsLast3d);
 }
-Meta like_image(DimsView sizes, const Tensor& x, DType dtype) {
+Meta like_image(DimsView sizes, const Tensor& x, DType dtype, size_t n) {
   Meta m(sizes, dtype, x.device());
-  if (is_channels_last(x)) {
+  if (is_channels_last(x, n)) {
     m.strides = strides_of(sizes.size() == 4 ? MemoryFormat::kChannelsLast : MemoryFormat::kChannelsLast3d, sizes);
   }
   return m;
@@ -23,7 +24,7 @@ Meta like_image(DimsView sizes, const Tensor& x, DType dtype) {
 // x in the layout that `like` has: row-major, or channels last.
 Tensor image(const Tensor& x, bool channels_last) {
   if (!channels_last) return dense(x);
-  if (is_channels_last(x)) return x;
+  if (is_channels_last(x, x.sizes().size() - 2)) return x;
   Tensor copy = empty(
       Meta(x.sizes(), strides_of(x.dim() == 4 ? MemoryFormat::kChannelsLast : MemoryFormat::kChannelsLast3d, x.sizes()),
            x.dtype(), x.device()));
@@ -65,27 +66,60 @@ std::string joined(DimsView sizes) {
   return out;
 }
 
-Dims pooled_sizes(std::string_view op, const Tensor& x, DimsView kernel, DimsView stride, DimsView padding,
-                  DimsView dilation, bool ceil_mode) {
+// Sizes of an image whose last dims, one to three behind the channels, are `spatial`.
+Dims with_spatial(std::string_view op, const Tensor& x, DimsView spatial) {
+  size_t n = spatial.size();
+  EMBER_CHECK(n >= 1 && n <= 3 && (x.sizes().size() == n + 1 || x.sizes().size() == n + 2), op,
+              ": expected 1 to 3 "
+              "spatial sizes and an input [C, ...] or [N, C, ...] with as many spatial dims, but got ",
+              spatial, " and an input of shape ", x.sizes());
   Dims sizes = x.sizes();
+  std::copy(spatial.begin(), spatial.end(), sizes.end() - n);
+  count(sizes);
+  return sizes;
+}
+
+Dims pooled_sizes(std::string_view op, Dims sizes, DimsView kernel, DimsView stride, DimsView padding,
+                  DimsView dilation, bool ceil_mode) {
+  const Dims given = sizes;
   size_t n = kernel.size(), first = sizes.size() - n;
   bool fits = true;
+  check_length(op, "stride", stride.size(), n), check_length(op, "padding", padding.size(), n);
+  if (!dilation.empty()) check_length(op, "dilation", dilation.size(), n);
   for (size_t i = 0; i < n; ++i) {
     int64_t l = dilation.empty() ? 1 : dilation[i];
     EMBER_CHECK(kernel[i] > 0, op, ": kernel size should be greater than zero, but got kernel_size=", kernel);
     EMBER_CHECK(stride[i] > 0, op, ": stride should not be zero or negative, but got stride=", stride);
     EMBER_CHECK(l > 0, op, ": dilation should be greater than zero, but got dilation=", dilation);
     EMBER_CHECK(padding[i] >= 0, op, ": pad must be non-negative, but got pad: ", padding[i]);
+    check_numbers(op, "kernel_size, stride and dilation", DimsView({kernel[i], stride[i], l}), 1);
     EMBER_CHECK(padding[i] <= ((kernel[i] - 1) * l + 1) / 2, op,
                 ": pad should be at most half of effective kernel size, but got pad=", padding[i],
                 ", kernel_size=", kernel[i], " and dilation=", l);
     sizes[first + i] = pooled_size(sizes[first + i], kernel[i], stride[i], padding[i], l, ceil_mode);
     fits &= sizes[first + i] >= 1;
   }
-  EMBER_CHECK(fits, op, ": Given input size: (", joined(DimsView(x->sizes.data() + first - 1, n + 1)),
+  EMBER_CHECK(fits, op, ": Given input size: (", joined(DimsView(given.data() + first - 1, n + 1)),
               "). Calculated output size: (", joined(DimsView(sizes.data() + first - 1, n + 1)),
               "). Output size is too small");
   return sizes;
+}
+
+// The last n sizes of x, fewer where it has fewer.
+DimsView last_sizes(const Tensor& x, size_t n) {
+  n = std::min(n, x.sizes().size());
+  return {x->sizes.data() + x->sizes.size() - n, n};
+}
+// Every window of adaptive pooling holds something.
+void check_not_empty(std::string_view op, const Tensor& x, size_t n) {
+  EMBER_CHECK(count(last_sizes(x, n)) > 0, op,
+              ": Expected input to have non-zero size for non-batch dimensions, but "
+              "input has sizes ",
+              x.sizes());
+}
+void check_real(const Tensor& x, std::string_view op) {
+  EMBER_CHECK_NOT_IMPLEMENTED(x.dtype() != DType::kBool && !is_complex(x.dtype()), op, ": \"", op,
+                              "\" not implemented for '", type_word(x.dtype()), "'");
 }
 
 // ---- the ops that have kernels; lists have one entry a spatial dim ----
@@ -100,12 +134,15 @@ struct MaxPool {
   static constexpr Saves saves = {.outputs = 0b10};
   static std::array<Meta, 2> infer(const Tensor& self, DimsView kernel, DimsView stride, DimsView padding,
                                    DimsView dilation, bool ceil_mode) {
-    Dims sizes = pooled_sizes("max_pool", self, kernel, stride, padding, dilation, ceil_mode);
-    return {like_image(sizes, self, self.dtype()), like_image(sizes, self, DType::kInt64)};
+    check_real(self, "max_pool");
+    Dims sizes = pooled_sizes("max_pool", with_spatial("max_pool", self, last_sizes(self, kernel.size())), kernel,
+                              stride, padding, dilation, ceil_mode);
+    size_t n = kernel.size();
+    return {like_image(sizes, self, self.dtype(), n), like_image(sizes, self, DType::kInt64, n)};
   }
   static void cpu(Out y, Out indices, const Tensor& self, DimsView kernel, DimsView stride, DimsView padding,
                   DimsView dilation, bool) {
-    bool last = is_channels_last(self);
+    bool last = is_channels_last(self, kernel.size());
     cpu::Pool p = windows(planes(self, y, kernel.size(), last), kernel, stride, padding, dilation);
     if (y.numel()) cpu::max_pool(y.dtype(), p, image(self, last).data(), y.data(), indices.data<int64_t>());
   }
@@ -122,12 +159,14 @@ struct AdaptiveMaxPool {
   static constexpr auto forms = form::kFunction;
   static constexpr Saves saves = {.outputs = 0b10};
   static std::array<Meta, 2> infer(const Tensor& self, DimsView output_size) {
-    Dims sizes = self.sizes();
-    std::copy(output_size.begin(), output_size.end(), sizes.end() - output_size.size());
-    return {like_image(sizes, self, self.dtype()), like_image(sizes, self, DType::kInt64)};
+    check_real(self, "adaptive_max_pool");
+    size_t n = output_size.size();
+    Dims sizes = with_spatial("adaptive_max_pool", self, output_size);
+    check_not_empty("adaptive_max_pool", self, n);
+    return {like_image(sizes, self, self.dtype(), n), like_image(sizes, self, DType::kInt64, n)};
   }
   static void cpu(Out y, Out indices, const Tensor& self, DimsView output_size) {
-    bool last = is_channels_last(self);
+    bool last = is_channels_last(self, output_size.size());
     cpu::Pool p = planes(self, y, output_size.size(), last);
     p.adaptive = true;
     if (y.numel()) cpu::max_pool(y.dtype(), p, image(self, last).data(), y.data(), indices.data<int64_t>());
@@ -146,16 +185,18 @@ struct MaxPoolBackward {
   static constexpr auto forms = form::kFunction;
   static constexpr Saves saves = {.inputs = 0b10};
   static Meta infer(const Tensor& g, const Tensor& indices, DimsView input_size) {
-    Dims sizes = g.sizes();
-    std::copy(input_size.begin(), input_size.end(), sizes.end() - input_size.size());
-    return like_image(sizes, indices, g.dtype());
+    check_real(g, "_max_pool_backward");
+    Dims sizes = with_spatial("_max_pool_backward", g, input_size);
+    check_made("_max_pool_backward", "indices", indices, Meta(g.sizes(), DType::kInt64, g.device()));
+    return like_image(sizes, indices, g.dtype(), input_size.size());
   }
   static void cpu(Out dx, const Tensor& g, const Tensor& indices, DimsView input_size) {
     if (dx.numel() == 0) return;
-    bool last = is_channels_last(indices) && is_channels_last(dx);
+    size_t n = input_size.size();
+    bool last = is_channels_last(indices, n) && is_channels_last(dx, n);
     Tensor dy = image(g, last), at = image(indices, last);
-    cpu::max_pool_backward(dx.dtype(), planes(dx, dy, input_size.size(), last), dy.data(), at.data<int64_t>(),
-                           dx.data());
+    check_indices("_max_pool_backward", "indices", at, count(input_size));
+    cpu::max_pool_backward(dx.dtype(), planes(dx, dy, n, last), dy.data(), at.data<int64_t>(), dx.data());
   }
   static void vjp(Grads& d, const Tensor& g, const Tensor& indices, DimsView input_size) {
     int64_t spatial = -static_cast<int64_t>(input_size.size());
@@ -177,11 +218,13 @@ struct AvgPool {
                                 "avg_pool: \"avg_pool2d_out_frame\" not implemented for '", type_word(self.dtype()),
                                 "'");
     EMBER_CHECK(divisor_override.value_or(1) != 0, "avg_pool: divisor must be not zero");
-    return like_image(pooled_sizes("avg_pool", self, kernel, stride, padding, {}, ceil_mode), self, self.dtype());
+    Dims sizes = with_spatial("avg_pool", self, last_sizes(self, kernel.size()));
+    return like_image(pooled_sizes("avg_pool", sizes, kernel, stride, padding, {}, ceil_mode), self, self.dtype(),
+                      kernel.size());
   }
   static void cpu(Out y, const Tensor& self, DimsView kernel, DimsView stride, DimsView padding, bool,
                   bool count_include_pad, OptInt divisor_override) {
-    bool last = is_channels_last(self) && is_channels_last(y);
+    bool last = is_channels_last(self, kernel.size()) && is_channels_last(y, kernel.size());
     cpu::Pool p = windows(planes(self, y, kernel.size(), last), kernel, stride, padding, {});
     p.count_include_pad = count_include_pad, p.divisor_override = divisor_override.value_or(0);
     if (y.numel()) cpu::avg_pool(y.dtype(), p, image(self, last).data(), y.data());
@@ -200,15 +243,19 @@ struct AvgPoolBackward {
   static constexpr auto doc = "Spreads each gradient over its window; input_size: the spatial sizes";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction;
-  static Meta infer(const Tensor& g, DimsView input_size, DimsView, DimsView, DimsView, bool, bool, OptInt) {
-    Dims sizes = g.sizes();
-    std::copy(input_size.begin(), input_size.end(), sizes.end() - input_size.size());
-    return like_image(sizes, g, g.dtype());
+  static Meta infer(const Tensor& g, DimsView input_size, DimsView kernel, DimsView stride, DimsView padding,
+                    bool ceil_mode, bool, OptInt) {
+    constexpr std::string_view op = "_avg_pool_backward";
+    check_floating(g, op, "avg_pool2d_backward");
+    Dims sizes = with_spatial(op, g, input_size);
+    check_length(op, "kernel_size", kernel.size(), input_size.size());
+    check_shape(op, "grad_output", g, pooled_sizes(op, sizes, kernel, stride, padding, {}, ceil_mode));
+    return like_image(sizes, g, g.dtype(), input_size.size());
   }
-  static void cpu(Out dx, const Tensor& g, DimsView, DimsView kernel, DimsView stride, DimsView padding, bool,
-                  bool count_include_pad, OptInt divisor_override) {
-    bool last = is_channels_last(g) && is_channels_last(dx);
-    cpu::Pool p = windows(planes(dx, g, kernel.size(), last), kernel, stride, padding, {});
+  static void cpu(Out dx, const Tensor& g, DimsView input_size, DimsView kernel, DimsView stride, DimsView padding,
+                  bool, bool count_include_pad, OptInt divisor_override) {
+    bool last = is_channels_last(g, input_size.size()) && is_channels_last(dx, input_size.size());
+    cpu::Pool p = windows(planes(dx, g, input_size.size(), last), kernel, stride, padding, {});
     p.count_include_pad = count_include_pad, p.divisor_override = divisor_override.value_or(0);
     if (dx.numel()) cpu::avg_pool_backward(dx.dtype(), p, image(g, last).data(), dx.data());
   }
@@ -225,12 +272,12 @@ struct AdaptiveAvgPool {
   static constexpr auto forms = form::kFunction;
   static Meta infer(const Tensor& self, DimsView output_size) {
     check_floating(self, "adaptive_avg_pool", "adaptive_avg_pool2d");
-    Dims sizes = self.sizes();
-    std::copy(output_size.begin(), output_size.end(), sizes.end() - output_size.size());
-    return like_image(sizes, self, self.dtype());
+    Dims sizes = with_spatial("adaptive_avg_pool", self, output_size);
+    check_not_empty("adaptive_avg_pool", self, output_size.size());
+    return like_image(sizes, self, self.dtype(), output_size.size());
   }
   static void cpu(Out y, const Tensor& self, DimsView output_size) {
-    bool last = is_channels_last(self) && is_channels_last(y);
+    bool last = is_channels_last(self, output_size.size()) && is_channels_last(y, output_size.size());
     cpu::Pool p = planes(self, y, output_size.size(), last);
     p.adaptive = true;
     if (y.numel()) cpu::avg_pool(y.dtype(), p, image(self, last).data(), y.data());
@@ -247,12 +294,11 @@ struct AdaptiveAvgPoolBackward {
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction;
   static Meta infer(const Tensor& g, DimsView input_size) {
-    Dims sizes = g.sizes();
-    std::copy(input_size.begin(), input_size.end(), sizes.end() - input_size.size());
-    return like_image(sizes, g, g.dtype());
+    check_floating(g, "_adaptive_avg_pool_backward", "adaptive_avg_pool2d_backward");
+    return like_image(with_spatial("_adaptive_avg_pool_backward", g, input_size), g, g.dtype(), input_size.size());
   }
   static void cpu(Out dx, const Tensor& g, DimsView input_size) {
-    bool last = is_channels_last(g) && is_channels_last(dx);
+    bool last = is_channels_last(g, input_size.size()) && is_channels_last(dx, input_size.size());
     cpu::Pool p = planes(dx, g, input_size.size(), last);
     p.adaptive = true;
     if (dx.numel()) cpu::avg_pool_backward(dx.dtype(), p, image(g, last).data(), dx.data());

@@ -290,6 +290,10 @@ struct VectorNorm {
   static constexpr Saves saves{.inputs = 1, .outputs = 1};
   static Meta infer(const Tensor& x, double p, OptDims dim, bool keepdim, DType dtype) {
     const DimMask mask = dims_mask(x, dim);
+    EMBER_CHECK(is_floating(dtype) && !is_complex(x.dtype()),
+                "_vector_norm: expected real numbers and a floating point "
+                "dtype, but got ",
+                x.dtype(), " and ", dtype);
     EMBER_CHECK(x.numel() != 0 || (p >= 0 && p != INFINITY) || reduced_count(x, mask) != 0,
                 "linalg.vector_norm: The operation of order ", p, " on a tensor that has no elements is undefined");
     return reduced_meta(x, mask, keepdim, dtype);

@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "kernel/cpu/elementwise.h"
+#include "op/family/checks.h"
 #include "op/make.h"
 #include "op/ops.h"
 #include "op/pointwise.h"
@@ -36,10 +37,10 @@ struct Repeat : Composite {
     Dims split, wide, out;
     for (size_t d = 0; d < repeats.size(); ++d) {
       int64_t n = d < shift ? 1 : self.sizes()[d - shift];
-      EMBER_CHECK(repeats[d] >= 0, "Trying to create tensor with negative dimension ", n * repeats[d], ": ", repeats);
+      EMBER_CHECK(repeats[d] >= 0, "Trying to create tensor with negative dimension ", repeats[d], ": ", repeats);
       split.push_back(1), split.push_back(n);
       wide.push_back(repeats[d]), wide.push_back(n);
-      out.push_back(repeats[d] * n);
+      out.push_back(count(Dims{repeats[d], n}));
     }
     return view(clone(expand(reshape(self, split), wide), MemoryFormat::kContiguous), out);
   }
@@ -121,8 +122,10 @@ struct RepeatElements : Native {
   static constexpr auto forms = form::kFunction;
   static Meta infer(const Tensor& self, int64_t repeats, int64_t dim) {
     EMBER_CHECK(repeats >= 0, "Repeats must be non-negative");
+    EMBER_CHECK(self.dim() > 0, "_repeat_elements: a tensor without dims has none to repeat along");
     Meta m(self.sizes(), self);
-    m.sizes[wrap_dim(dim, self.dim())] *= repeats;
+    int64_t& n = m.sizes[wrap_dim(dim, self.dim())];
+    n = count(Dims{n, repeats});
     return m;
   }
   static void cpu(Out y, const Tensor& self, int64_t repeats, int64_t dim) {
@@ -177,6 +180,7 @@ struct PixelShuffle : Composite {
     EMBER_CHECK(self.dim() >= 3, "pixel_shuffle expects input to have at least 3 dimensions, but got input with ",
                 self.dim(), " dimension(s)");
     EMBER_CHECK(r > 0, "pixel_shuffle expects a positive upscale_factor, but got ", r);
+    check_numbers("pixel_shuffle", "upscale_factor", DimsView({r}), 1);
     int64_t c = self.size(-3), h = self.size(-2), w = self.size(-1);
     EMBER_CHECK(c % (r * r) == 0,
                 "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
@@ -199,6 +203,7 @@ struct PixelUnshuffle : Composite {
     EMBER_CHECK(self.dim() >= 3, "pixel_unshuffle expects input to have at least 3 dimensions, but got input with ",
                 self.dim(), " dimension(s)");
     EMBER_CHECK(r > 0, "pixel_unshuffle expects a positive downscale_factor, but got ", r);
+    check_numbers("pixel_unshuffle", "downscale_factor", DimsView({r}), 1);
     int64_t c = self.size(-3), h = self.size(-2), w = self.size(-1);
     EMBER_CHECK(h % r == 0,
                 "pixel_unshuffle expects height to be divisible by downscale_factor, but input.size(-2)=", h,

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/parallel.h"
+#include "op/family/checks.h"
 #include "op/family/dense.h"
 
 namespace ember {
@@ -142,6 +143,29 @@ Meta image_meta(DimsView sizes, const Tensor& like) {
   return m;
 }
 
+// Sizes of an image whose spatial dims are `size`; `in` and `out` are the sizes that factors lead from and to.
+Dims resampled_sizes(const Tensor& x, DimsView size, int64_t mode, std::optional<Span<double>> factors, bool back) {
+  constexpr std::string_view op = "interpolate";
+  const size_t n = size.size();
+  EMBER_CHECK(n >= 1 && n <= 3 && x.sizes().size() == n + 2, op,
+              ": expected 1 to 3 sizes and an input [N, C, ...] with "
+              "as many spatial dims, but got ",
+              size, " and an input of shape ", x.sizes());
+  EMBER_CHECK(mode >= kNearest && mode <= kCubicSmooth, op, ": unknown mode ", mode);
+  if (factors) check_length(op, "scale_factors", factors->size(), n);
+  Dims sizes = x.sizes();
+  for (size_t i = 0; i < n; ++i) {
+    const int64_t in = back ? size[i] : sizes[i + 2], out = back ? sizes[i + 2] : size[i];
+    EMBER_CHECK(in > 0 && out > 0, op, ": Input and output sizes should be greater than 0, but got ", in, " and ", out);
+    const double reached = factors ? static_cast<double>(in) * (*factors)[i] : static_cast<double>(out);
+    EMBER_CHECK(std::abs(reached - static_cast<double>(out)) <= 1, op, ": a scale factor of ",
+                factors ? (*factors)[i] : 1, " does not lead from size ", in, " to ", out);
+    sizes[i + 2] = size[i];
+  }
+  count(sizes);
+  return sizes;
+}
+
 struct Resample {
   static constexpr auto schema =
       "_resample(Tensor self, SymInt[] output_size, int mode, bool align_corners, float[]? scale_factors=None) -> "
@@ -149,12 +173,10 @@ struct Resample {
   static constexpr auto doc = "Interpolation of [N, C, ...] to other spatial sizes";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction;
-  static Meta infer(const Tensor& x, DimsView size, int64_t, bool, std::optional<Span<double>>) {
+  static Meta infer(const Tensor& x, DimsView size, int64_t mode, bool, std::optional<Span<double>> factors) {
     EMBER_CHECK_NOT_IMPLEMENTED(is_floating(x.dtype()) || x.dtype() == DType::kUInt8,
                                 "interpolate: \"upsample\" not implemented for '", type_word(x.dtype()), "'");
-    Dims sizes = x.sizes();
-    std::copy(size.begin(), size.end(), sizes.begin() + 2);
-    return image_meta(sizes, x);
+    return image_meta(resampled_sizes(x, size, mode, factors, false), x);
   }
   static void cpu(Out y, const Tensor& x, DimsView, int64_t mode, bool align, std::optional<Span<double>> factors) {
     run(x, y, mode, align, factors, false);
@@ -171,10 +193,9 @@ struct ResampleBackward {
   static constexpr auto doc = "The gradient of interpolation to an input of these spatial sizes";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction;
-  static Meta infer(const Tensor& g, DimsView size, int64_t, bool, std::optional<Span<double>>) {
-    Dims sizes = g.sizes();
-    std::copy(size.begin(), size.end(), sizes.begin() + 2);
-    return image_meta(sizes, g);
+  static Meta infer(const Tensor& g, DimsView size, int64_t mode, bool, std::optional<Span<double>> factors) {
+    check_floating(g, "interpolate", "upsample_backward");
+    return image_meta(resampled_sizes(g, size, mode, factors, true), g);
   }
   static void cpu(Out dx, const Tensor& g, DimsView, int64_t mode, bool align, std::optional<Span<double>> factors) {
     run(g, dx, mode, align, factors, true);
@@ -195,6 +216,10 @@ Tensor upsampled(const Tensor& x, OptDims size, std::optional<Span<double>> fact
     EMBER_CHECK(static_cast<int64_t>(size ? size->size() : factors->size()) == n,
                 "interpolate: expected one size or factor for each of ", n, " spatial dims");
     double in = static_cast<double>(x->sizes[k + 2]);
+    EMBER_CHECK(!factors || (in * (*factors)[k] >= 0 && in * (*factors)[k] < 0x1p62),
+                "interpolate: scale_factors must "
+                "be finite and positive, but got ",
+                (*factors)[k]);
     out.push_back(size ? (*size)[k] : static_cast<int64_t>(std::floor(in * (*factors)[k])));
     EMBER_CHECK(x->sizes[k + 2] > 0 && out[k] > 0,
                 "interpolate: Input and output sizes should be greater than 0, but "

@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "kernel/cpu/elementwise.h"
+#include "op/family/checks.h"
 #include "op/family/geometry.h"
 #include "op/pointwise.h"
 
@@ -328,7 +329,12 @@ struct Roll : Native {
   static constexpr auto schema = "_roll(Tensor self, SymInt[] shifts, int[] dims) -> Tensor";
   static constexpr auto doc = "roll along named dims, one shift each";
   static constexpr auto forms = form::kFunction;
-  static Meta infer(const Tensor& self, DimsView, DimsView) { return Meta(self.sizes(), self); }
+  static Meta infer(const Tensor& self, DimsView shifts, DimsView dims) {
+    check_length("_roll", "shifts", shifts.size(), dims.size());
+    if (self.dim() == 0) EMBER_CHECK(dims.empty(), "_roll: a tensor without dims has none to roll, but got ", dims);
+    wrap_dims(dims, self.dim());
+    return Meta(self.sizes(), self);
+  }
   // The result is 2^k blocks, each before or behind the seam of each of k dims.
   static void cpu(Out y, const Tensor& self, DimsView shifts, DimsView dims) {
     if (y.numel() == 0) return;

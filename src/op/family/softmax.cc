@@ -1,6 +1,7 @@
 // softmax and log_softmax: one pass over rows forward, one backward. Their gradients are ops of their own, with
 // gradients of their own, so every derivative of any order stays fused.
 #include "kernel/cpu/rows.h"
+#include "op/family/checks.h"
 #include "op/family/dense.h"
 
 namespace ember {
@@ -21,6 +22,13 @@ Meta softmax_meta(std::string_view op, std::string_view kernel, const Tensor& se
   EMBER_CHECK_NOT_IMPLEMENTED(is_floating(d), op, ": \"", kernel, "\" not implemented for '", type_word(d),
                               "'; it takes floating point tensors, or a floating point `dtype`");
   return {self.sizes(), d, self.device()};
+}
+
+Meta softmax_backward_meta(std::string_view op, const Tensor& grad, const Tensor& output, int64_t dim) {
+  wrap_dim(dim, output.dim());
+  check_floating(output, op, "softmax_backward_lastdim_kernel_impl");
+  check_shape(op, "grad_output", grad, output.sizes());
+  return {output.sizes(), output};
 }
 
 void softmax_rows(const Tensor& y, const Tensor& self, int64_t dim, bool log) {
@@ -46,7 +54,9 @@ struct SoftmaxBackward {
   static constexpr auto kind = Kind::kReduce;
   static constexpr auto forms = form::kFunction;
   static constexpr Saves saves = {.inputs = 0b11};
-  static Meta infer(const Tensor&, const Tensor& output, int64_t) { return {output.sizes(), output}; }
+  static Meta infer(const Tensor& g, const Tensor& output, int64_t dim) {
+    return softmax_backward_meta("_softmax_backward", g, output, dim);
+  }
   static void cpu(Out dx, const Tensor& g, const Tensor& y, int64_t dim) {
     softmax_backward_rows(dx, g, y, dim, false);
   }
@@ -64,7 +74,9 @@ struct LogSoftmaxBackward {
   static constexpr auto kind = Kind::kReduce;
   static constexpr auto forms = form::kFunction;
   static constexpr Saves saves = {.inputs = 0b11};
-  static Meta infer(const Tensor&, const Tensor& output, int64_t) { return {output.sizes(), output}; }
+  static Meta infer(const Tensor& g, const Tensor& output, int64_t dim) {
+    return softmax_backward_meta("_log_softmax_backward", g, output, dim);
+  }
   static void cpu(Out dx, const Tensor& g, const Tensor& y, int64_t dim) { softmax_backward_rows(dx, g, y, dim, true); }
   static void vjp(Grads& d, const Tensor& g, const Tensor& y, int64_t dim) {
     Tensor v = d.g(), p = exp(y);

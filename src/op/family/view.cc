@@ -6,6 +6,7 @@
 
 #include "base/parallel.h"
 #include "kernel/cpu/elementwise.h"
+#include "op/family/checks.h"
 #include "op/family/geometry.h"
 
 namespace ember {
@@ -348,7 +349,13 @@ struct ViewBackward {
       "Zeros of input_sizes with grad summed in at the elements that a strided view of it shows";
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction;
-  static Meta infer(const Tensor& grad, DimsView input_sizes, DimsView, DimsView, int64_t) {
+  static Meta infer(const Tensor& grad, DimsView input_sizes, DimsView size, DimsView stride, int64_t offset) {
+    check_length("_view_backward", "stride", stride.size(), size.size());
+    check_shape("_view_backward", "grad", grad, size);
+    auto [first, last] = span_of(View{Dims(size), Dims(stride), offset});
+    EMBER_CHECK(last < first || (first >= 0 && last < ember::count(input_sizes)), "_view_backward: a view of sizes ",
+                size, ", strides ", stride, " and offset ", offset, " does not lie within an input of shape ",
+                input_sizes);
     return Meta(input_sizes, grad);
   }
   static void cpu(Out y, const Tensor& grad, DimsView, DimsView size, DimsView stride, int64_t storage_offset) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "op/family/geometry.h"
+#include "tensor/allocator.h"
 
 namespace ember {
 namespace {
@@ -169,7 +170,8 @@ struct Chunk : Composite {
   static Tensors call(const Tensor& self, int64_t chunks, int64_t dim) {
     EMBER_CHECK(self.dim() > 0, "chunk expects at least a 1-dimensional tensor");
     EMBER_CHECK(chunks > 0, "chunk expects `chunks` to be greater than 0, got: ", chunks);
-    int64_t n = self.size(dim), size = (n + chunks - 1) / chunks;
+    int64_t n = self.size(dim), size = n / chunks + (n % chunks != 0);
+    if (size == 0) check_fits_memory(chunks, sizeof(TensorImpl));
     if (size == 0) return split(self, Dims(static_cast<size_t>(chunks), 0), dim);
     return split(self, size, dim);
   }
@@ -186,6 +188,7 @@ Tensors split_at(const Tensor& self, DimsView indices, int64_t dim) {
 Tensors split_evenly(const Tensor& self, int64_t sections, int64_t dim) {
   EMBER_CHECK(self.dim() > 0, "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims");
   EMBER_CHECK(sections > 0, "number of sections must be larger than 0, got ", sections);
+  check_fits_memory(sections, sizeof(TensorImpl));
   int64_t n = self.size(dim), small = n / sections, larger = n % sections;
   Dims indices;
   for (int64_t i = 1; i < sections; ++i) indices.push_back(i * small + std::min(i, larger));
