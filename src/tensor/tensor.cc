@@ -127,6 +127,8 @@ Tensor empty_raw(DimsView sizes, DType dtype, Device device) {
 Tensor empty_as_raw(const Tensor& x, DType dtype) {
   auto impl = make_ptr<TensorImpl>(Storage::allocate(x->numel * item_size(dtype)), dtype, kCpu);
   impl->sizes = x->sizes, impl->strides = x->strides, impl->numel = x->numel;
+  int64_t step = 1;  // x's own strides may be any where they say nothing: of one element, or of none
+  for (size_t d = x->sizes.size(); d-- > 0; step *= std::max<int64_t>(x->sizes[d], 1)) impl->strides[d] = step;
   return Tensor(std::move(impl));
 }
 

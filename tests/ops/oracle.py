@@ -126,7 +126,10 @@ def find(module, path):
 
 
 # op_db's samples of these open with another argument than the function does.
-ORDER = {"where": lambda m: lambda x, condition, y: m.where(condition, x, y)}
+ORDER = {
+    "where": lambda m: lambda x, condition, y: m.where(condition, x, y),
+    "polygamma": lambda m: lambda x, n, **out: m.polygamma(n, x, **out),
+}
 
 
 def function(module, name):

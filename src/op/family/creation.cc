@@ -331,6 +331,7 @@ void spaced(const Tensor& y, DType d, Scalar start, Scalar end, int64_t steps, F
   if (d == DType::kComplex64) return spaced<std::complex<float>>(y, start, end, steps, shape);
   if (is_complex(d)) return spaced<std::complex<double>>(y, start, end, steps, shape);
   if (is_floating(d) && d != DType::kFloat64) return spaced<float>(y, start, end, steps, shape);
+  if (!is_floating(d)) start = Scalar(start.to<int64_t>()), end = Scalar(end.to<int64_t>());  // of integers, the ends too
   return spaced<double>(y, start, end, steps, shape);
 }
 
