@@ -250,10 +250,9 @@ struct IndexFillTensor {
   static Tensor call(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& value) {
     EMBER_CHECK(value.dim() == 0, "index_fill_ only supports a 0-dimensional value tensor, but got tensor with ",
                 value.dim(), " dimension(s).");
-    IndexFill::infer(x, dim, index, Scalar(0));
-    Dims slices(at_least_1d(x).sizes());
-    slices[wrap_dim(dim, x.dim())] = index.numel();
-    return index_copy(x, dim, index, expand(to_dtype(value, x.dtype()), slices));
+    static const Op* const fill = find_op("index_fill");
+    const Tensor filled = call_op(fill, zeros(x.sizes(), DType::kBool, x.device()), dim, index, Scalar(true));
+    return where(filled, to_dtype(value, x.dtype()), x);
   }
 };
 
