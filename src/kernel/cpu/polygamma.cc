@@ -3,6 +3,7 @@
 // derivative of cot(pi x), which is a polynomial in cot(pi x).
 #include "kernel/cpu/polygamma.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <vector>
@@ -24,6 +25,7 @@ constexpr double kMaclaurin[] = {1.0 / 12,
 
 // The sum over k >= 0 of (q + k)^-s, for q > 0 and s >= 2.
 double zeta(double s, double q) {
+  if (std::isinf(q)) return 0;
   double sum = 0, w = q;
   for (; w < s + 10; w += 1) {
     const double term = std::pow(w, -s);
@@ -59,7 +61,7 @@ std::vector<double> cot_derivative(int64_t n) {
 void polygamma(int64_t n, const double* x, double* y, int64_t count) {
   const double order = static_cast<double>(n), sign = n % 2 ? 1 : -1, factorial = std::tgamma(order + 1);
   const double turn = std::pow(std::numbers::pi, order + 1);
-  const std::vector<double> p = cot_derivative(n);
+  const std::vector<double> p = cot_derivative(std::min<int64_t>(n, 170));  // n! is infinite from 171 on
   const auto positive = [&](double v) { return sign * factorial * zeta(order + 1, v); };
   parallel_for(0, count, 1024, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
