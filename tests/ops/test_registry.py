@@ -341,7 +341,9 @@ def test_error(key):
             return
         error = fails(ours, oracle.to_ember(arguments))
         assert error is not None, f"raises nothing where PyTorch says: {expected}"
-        assert type(error) is type(expected), f"{type(error).__name__}: {error}, not {type(expected).__name__}: {expected}"
+        assert type(error) is type(expected), (
+            f"{type(error).__name__}: {error}, not {type(expected).__name__}: {expected}"
+        )
         assert word in str(error), f"does not name {word}: {error}"
 
     each([e.sample_input for e in info.error_inputs("cpu")], run)

@@ -371,11 +371,11 @@ struct Positive : Composite {
 
 std::vector<std::unique_ptr<Op>> composite_math_ops() {
   return make_family<ClampNumbers, ClampNumbersTensor, ClipNumbers, ClipNumbersTensor, ClampMinOp, ClampMaxOp,
-                     RoundDecimals, DivMode, Divide, Subtract, FloatPower, FloatPowerInplace, BitwiseNot, IsClose, AllClose, Equal, IsReal,
-                     IsInfinite<true>, IsInfinite<false>, NanToNum, Xlogy, Logit, LogAddExp<false>, LogAddExp<true>,
-                     Heaviside, Ldexp, Sinc, Deg2Rad, Rad2Deg, Gelu, Prelu, Glu, Absolute, Arccos, Arccosh, Arcsin,
-                     Arcsinh, Arctan, Arctanh, Fix, Negative, Arctan2, Multiply, TrueDivide, Greater, GreaterEqual,
-                     Less, LessEqual, NotEqual, Positive>();
+                     RoundDecimals, DivMode, Divide, Subtract, FloatPower, FloatPowerInplace, BitwiseNot, IsClose,
+                     AllClose, Equal, IsReal, IsInfinite<true>, IsInfinite<false>, NanToNum, Xlogy, Logit,
+                     LogAddExp<false>, LogAddExp<true>, Heaviside, Ldexp, Sinc, Deg2Rad, Rad2Deg, Gelu, Prelu, Glu,
+                     Absolute, Arccos, Arccosh, Arcsin, Arcsinh, Arctan, Arctanh, Fix, Negative, Arctan2, Multiply,
+                     TrueDivide, Greater, GreaterEqual, Less, LessEqual, NotEqual, Positive>();
 }
 
 }  // namespace ember

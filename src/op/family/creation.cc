@@ -331,7 +331,8 @@ void spaced(const Tensor& y, DType d, Scalar start, Scalar end, int64_t steps, F
   if (d == DType::kComplex64) return spaced<std::complex<float>>(y, start, end, steps, shape);
   if (is_complex(d)) return spaced<std::complex<double>>(y, start, end, steps, shape);
   if (is_floating(d) && d != DType::kFloat64) return spaced<float>(y, start, end, steps, shape);
-  if (!is_floating(d)) start = Scalar(start.to<int64_t>()), end = Scalar(end.to<int64_t>());  // of integers, the ends too
+  if (!is_floating(d))
+    start = Scalar(start.to<int64_t>()), end = Scalar(end.to<int64_t>());  // of integers, the ends too
   return spaced<double>(y, start, end, steps, shape);
 }
 
@@ -535,7 +536,8 @@ struct TriuIndices : TriangleIndices {
 std::vector<std::unique_ptr<Op>> creation_ops() {
   return make_family<Empty, EmptyStrided, Zeros, Ones, Full, ScalarTensor, EmptyLike, ZerosLike, OnesLike, FullLike,
                      NewEmpty, NewZeros, NewOnes, NewFull, NewEmptyStrided, Arange, ArangeStart, ArangeStep, Range,
-                     LinspaceBoth, LinspaceStart, LinspaceEnd, Linspace, LogspaceBoth, LogspaceStart, LogspaceEnd, Logspace, Eye, Tril, Triu, TrilIndices, TriuIndices>();
+                     LinspaceBoth, LinspaceStart, LinspaceEnd, Linspace, LogspaceBoth, LogspaceStart, LogspaceEnd,
+                     Logspace, Eye, Tril, Triu, TrilIndices, TriuIndices>();
 }
 
 }  // namespace ember

@@ -93,7 +93,8 @@ Tensor ctc(const Tensor& log_probs, const Tensor& targets, DimsView input_length
   Tensor ends =
       cat(std::array<Tensor, 2>{label_length * 2, maximum(label_length * 2 - 1, zeros_like(label_length))}, 1);
   Tensor final = gather(alpha, 1, ends);
-  Tensor twice = logical_and(eq(label_length, 0), eq(arange(0, 2, 1, DType::kInt64, home), 1));  // no label: one end only
+  Tensor twice =
+      logical_and(eq(label_length, 0), eq(arange(0, 2, 1, DType::kInt64, home), 1));  // no label: one end only
   Tensor loss = -logsumexp(where(twice, never, final), {1});
   // Inputs are taken for normalised, as PyTorch's gradient takes them: it has exp(log_probs) besides the derivative of
   // the likelihood, which the gradient of log_softmax cancels. The term's value is 0.

@@ -543,8 +543,8 @@ struct Linear {
 }  // namespace
 
 std::vector<std::unique_ptr<Op>> matmul_ops() {
-  return make_family<Mm, Bmm, Mv, Dot, Vdot, Outer, Ger, Addmm, Baddbmm, Addmv, Addbmm, AddbmmInplace,
-                     Addr, Matmul, Linear>();
+  return make_family<Mm, Bmm, Mv, Dot, Vdot, Outer, Ger, Addmm, Baddbmm, Addmv, Addbmm, AddbmmInplace, Addr, Matmul,
+                     Linear>();
 }
 
 }  // namespace ember

@@ -1,6 +1,7 @@
 // Normalisations: layer, RMS, group, batch and instance norm. Each kernel op makes the result and the statistics that
-// its fused backward reads; the native_ forms hand these out in PyTorch's dtypes. Where gradients must carry a graph of their own, the vjp is composed of ordinary ops from
-// the input instead: one formula serves all five, over whichever axes are normalised.
+// its fused backward reads; the native_ forms hand these out in PyTorch's dtypes. Where gradients must carry a graph of
+// their own, the vjp is composed of ordinary ops from the input instead: one formula serves all five, over whichever
+// axes are normalised.
 #include <cmath>
 #include <limits>
 

@@ -62,8 +62,8 @@ struct Logcumsumexp {
   static constexpr Saves saves{.inputs = 1, .outputs = 1};
   static Meta infer(const Tensor& x, int64_t dim) {
     wrap_dim(dim, x.dim());
-    EMBER_CHECK_NOT_IMPLEMENTED(is_differentiable(x.dtype()), "\"logcumsumexp_out_cpu\" not implemented for '", x.dtype(),
-                                "'");
+    EMBER_CHECK_NOT_IMPLEMENTED(is_differentiable(x.dtype()), "\"logcumsumexp_out_cpu\" not implemented for '",
+                                x.dtype(), "'");
     return Meta(x.sizes(), x);
   }
   static void cpu(Out y, const Tensor& x, int64_t dim) { cpu::running_logsumexp(y, x, wrap_dim(dim, x.dim())); }
