@@ -1,7 +1,5 @@
 """Pooling over the spatial dims of [N, C, ...] or [C, ...]: max, average, power mean, adaptive, fractional, undone."""
 
-import math
-
 import ember
 
 from .bind import op
