@@ -30,7 +30,7 @@ double zeta(double s, double q) {
   for (; w < s + 10; w += 1) {
     const double term = std::pow(w, -s);
     sum += term;
-    if (term < sum * 1e-18) return sum;
+    if (!(term > sum * 1e-18)) return sum;  // also where both are 0, or infinite: s may be any number
   }
   const double last = std::pow(w, -s);
   sum += w * last / (s - 1) + last / 2;
