@@ -17,6 +17,7 @@ __all__ = [
     "broadcast_shapes",
     "broadcast_tensors",
     "cartesian_prod",
+    "cdist",
     "chain_matmul",
     "compiled_with_cxx11_abi",
     "einsum",
@@ -307,6 +308,26 @@ def einsum(equation, *operands):
     if len(parts) % 2:
         text += "->" + word(parts[-1])
     return _C.ops.einsum(text, tensors)
+
+
+_CDIST_MODES = (  # by the number that the op takes
+    "use_mm_for_euclid_dist_if_necessary",
+    "use_mm_for_euclid_dist",
+    "donot_use_mm_for_euclid_dist",
+)
+
+
+def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
+    """The p-norm between all rows of x1 [..., P, M] and of x2 [..., R, M]: [..., P, R].
+
+    `compute_mode` says whether p = 2 goes by a matrix product: above 25 rows, always, or never. ValueError for others.
+
+    >>> ember.cdist(ember.zeros(1, 2), ember.tensor([[3.0, 4.0]]))
+    tensor([[5.]])
+    """
+    if compute_mode not in _CDIST_MODES:
+        raise ValueError(f"cdist: compute_mode {compute_mode!r} is not one of {', '.join(_CDIST_MODES)}")
+    return _C.ops.cdist(x1, x2, p, _CDIST_MODES.index(compute_mode))
 
 
 def tensordot(a, b, dims=2, out=None):

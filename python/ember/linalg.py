@@ -25,13 +25,12 @@ def norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None):
     tensor(5.)
     """
     dims = 1 if isinstance(dim, int) else len(dim) if dim is not None else 1 if ord is None else A.dim()
+    to = {} if out is None else {"out": out}
     if ord is None or (dims == 1 and not isinstance(ord, str)):
-        result = _C.ops.linalg_vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
-    elif ord == "fro":
-        result = _C.ops.linalg_vector_norm(A, 2, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
-    else:
-        result = __getattr__("matrix_norm")(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
-    return result if out is None else out.copy_(result)
+        return _C.ops.linalg_vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype, **to)
+    if ord == "fro":
+        return _C.ops.linalg_vector_norm(A, 2, (-2, -1) if dim is None else dim, keepdim, dtype=dtype, **to)
+    return __getattr__("matrix_norm")(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype, **to)
 
 
 def matmul(input, other, *, out=None):
@@ -54,5 +53,5 @@ def vecdot(x, y, *, dim=-1, out=None):
     >>> ember.linalg.vecdot(ember.ones(2, 3), ember.ones(2, 3))
     tensor([3., 3.])
     """
-    result = ((x.conj() if x.is_complex() else x) * y).sum(dim)
-    return result if out is None else out.copy_(result)
+    product = (x.conj() if x.is_complex() else x) * y
+    return ember.sum(product, dim) if out is None else ember.sum(product, dim, out=out)

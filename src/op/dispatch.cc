@@ -189,7 +189,8 @@ static void run_kernel(Call& c) {
       // A kernel writes the strides and the type that infer promised, and reads nothing that it writes in another
       // order: else it writes beside.
       bool promised =
-          metas[i].strides ? DimsView(*metas[i].strides) == DimsView(out[i].strides()) : out[i].is_contiguous();
+          metas[i].any_strides ||
+          (metas[i].strides ? DimsView(*metas[i].strides) == DimsView(out[i].strides()) : out[i].is_contiguous());
       bool apart = out[i].dtype() != metas[i].dtype || (c.form == form::kOut && !promised);
       for (size_t k = 0; !apart && k < c.op.schema.args.size(); ++k) {
         const Tensor& a = c.args[k].tensor();

@@ -26,7 +26,8 @@ struct Meta {
   DType dtype = DType::kFloat32;
   Device device = kCpu;
   std::optional<Dims> strides;
-  bool undefined = false;  // no tensor at all
+  bool undefined = false;    // no tensor at all
+  bool any_strides = false;  // the kernel fills a destination of any strides: random numbers, in the memory's order
   Meta() = default;
   Meta(DimsView sizes, DType dtype, Device device) : sizes(sizes), dtype(dtype), device(device) {}
   Meta(DimsView sizes, const Tensor& like) : Meta(sizes, like.dtype(), like.device()) {}

@@ -39,6 +39,7 @@ inline Tensor pow(const Tensor& self, const Tensor& exponent) { EMBER_CALL("pow"
 inline Tensor atan2(const Tensor& self, const Tensor& other) { EMBER_CALL("atan2", self, other); }
 inline Tensor hypot(const Tensor& self, const Tensor& other) { EMBER_CALL("hypot", self, other); }
 inline Tensor copysign(const Tensor& self, const Tensor& other) { EMBER_CALL("copysign", self, other); }
+inline Tensor polygamma(int64_t n, const Tensor& self) { EMBER_CALL("polygamma", n, self); }
 inline Tensor nextafter(const Tensor& self, const Tensor& other) { EMBER_CALL("nextafter", self, other); }
 inline Tensor maximum(const Tensor& self, const Tensor& other) { EMBER_CALL("maximum", self, other); }
 inline Tensor minimum(const Tensor& self, const Tensor& other) { EMBER_CALL("minimum", self, other); }

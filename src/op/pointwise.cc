@@ -61,12 +61,17 @@ static const PointwiseTiles& tiles_of(const Pointwise& p) {
   fail<NotImplementedError>(op.name(), ": \"", op.name(), "\" not implemented for '", name(d), "'");
 }
 
+static DType lift(Promote promote, DType d) {
+  if (promote == Promote::kToFloat && category(d) < 2) return default_dtype();
+  return promote == Promote::kToInt && d == DType::kBool ? DType::kInt64 : d;
+}
+
 void prepare(Pointwise& p) {
   for (int i = 0; i < kNumDTypes; ++i) {
     DType d = static_cast<DType>(i);
     Compute c = compute_of(d, p.types);
     int k = static_cast<int>(c);
-    bool lifted = p.promote == Promote::kToFloat && category(d) < 2;
+    bool lifted = lift(p.promote, d) != d;
     if (lifted || !(p.types >> k & 1) || storage_dtype(c) != d || p.mask_inputs) continue;
     ResultType r = tiles_of(p).result[k];
     p.direct[i] = {tiles_of(p).forward[k], r == ResultType::kBool   ? DType::kBool
@@ -96,7 +101,7 @@ PointwiseTypes pointwise_types(const Op& op, const Value* args) {
     common = result_type(Span<Tensor>(list, static_cast<size_t>(n)));
   }
   // A float attribute lifts integers (add with alpha=0.5 raises there; where it is allowed the op says kToFloat).
-  if (p.promote == Promote::kToFloat && category(common) < 2) common = default_dtype();
+  common = lift(p.promote, common);
   Compute c = compute_of(common, p.types);
   if (!(p.types >> static_cast<int>(c) & 1)) unsupported(op, common);
   DType result = common;

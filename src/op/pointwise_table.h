@@ -160,6 +160,7 @@ std::unique_ptr<Op> make_pointwise(const PointwiseTiles* baseline, const Pointwi
   if constexpr (requires { &T::vjp; }) {  // for types whose partials are not enough: complex and not holomorphic
     detail::Vjp<&T::vjp>::check(op->schema, "vjp");
     op->vjp = detail::Vjp<&T::vjp>::run;
+    op->saves.inputs = (1u << detail::kInputs<T>)-1;
   }
   op->pointwise = p.release();  // lives as long as the table
   return op;

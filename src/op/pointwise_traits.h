@@ -29,6 +29,7 @@ inline constexpr uint32_t kFloatComplex = kFloat | kComplex, kAll = kNumber | kB
 enum class Promote : uint8_t {
   kSame,     // promoted type in and out (add)
   kToFloat,  // integers and bool become the default float first (exp)
+  kToInt,    // bool becomes int64 first (square)
 };
 
 enum class ResultType : uint8_t { kSame, kBool, kReal };  // found from eval's return type: a mask is kBool

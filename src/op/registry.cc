@@ -37,6 +37,7 @@ using Family = std::vector<std::unique_ptr<Op>>;
   M(index_ops) \
   M(embedding_ops) \
   M(sort_ops) \
+  M(special_ops) \
   M(norm_ops) \
   M(attention_ops) \
   M(loss_ops) \

@@ -37,7 +37,7 @@ def to_ember(x):
 
 def tensor_to_ember(x):
     flat = torch.empty(0, dtype=x.dtype).set_(x.detach().untyped_storage().clone())
-    y = ember.from_dlpack(flat).as_strided(tuple(x.shape), x.stride(), x.storage_offset())
+    y = ember.from_dlpack(flat).clone().as_strided(tuple(x.shape), x.stride(), x.storage_offset())
     y = y.detach()
     return y.requires_grad_() if x.requires_grad else y
 
@@ -126,7 +126,10 @@ def find(module, path):
 
 
 # op_db's samples of these open with another argument than the function does.
-ORDER = {"where": lambda m: lambda x, condition, y: m.where(condition, x, y)}
+ORDER = {
+    "where": lambda m: lambda x, condition, y: m.where(condition, x, y),
+    "polygamma": lambda m: lambda x, n, **out: m.polygamma(n, x, **out),
+}
 
 
 def function(module, name):

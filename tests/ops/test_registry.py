@@ -21,12 +21,25 @@ GAPS = {test: reason for reason, tests in KNOWN.items() for test in tests}
 OPS = vars(ember._C.ops)
 
 
-def compare(name, ours, theirs):
-    if name in TIES and isinstance(theirs, tuple):
+def compare(name, ours, theirs, sample=None):
+    if name in ("sort", "argsort") and sample is not None and not sample.kwargs.get("stable"):
+        same_order(sample, oracle.flat(ours), oracle.flat(theirs))
+    elif name in TIES and isinstance(theirs, tuple):
         same(ours[0], theirs[0])
         same(ours[1], theirs[1], values=False)
     else:
         same(ours, theirs, values=name not in UNSET)
+
+
+def same_order(sample, ours, theirs):
+    """The last results are indices that sort the sample; equals may come in any order."""
+    *values, indices = ours
+    same(values, theirs[:-1])
+    same(indices, theirs[-1], values=False)
+    x, at, dim = sample.input, oracle.to_torch(indices), sample.args[0] if sample.args else sample.kwargs.get("dim", -1)
+    if x.dim():
+        assert torch.equal(at.sort(dim).values, theirs[-1].sort(dim).values), "indices are missing"
+        oracle.same_values(x.take_along_dim(at, dim), x.take_along_dim(theirs[-1], dim))
 
 
 def is_here(key):
@@ -86,7 +99,7 @@ def test_forward(key, dtype):
     def run(sample):
         got = both(ours, theirs, sample)
         if got:
-            compare(info.name, got[0], got[1])
+            compare(info.name, got[0], got[1], sample)
 
     each(samples.samples(key, dtype), run)
 
@@ -259,8 +272,9 @@ def test_second_gradient(key, dtype):
 
 
 def to_meta(x):
-    if isinstance(x, ember.Tensor):
-        return ember.empty_strided(tuple(x.shape), x.stride(), dtype=x.dtype, device="meta")
+    if isinstance(x, (ember.Tensor, torch.Tensor)):
+        module = torch if isinstance(x, torch.Tensor) else ember
+        return module.empty_strided(tuple(x.shape), x.stride(), dtype=x.dtype, device="meta")
     if isinstance(x, (list, tuple)):
         return type(x)(map(to_meta, x))
     return {k: to_meta(v) for k, v in x.items()} if isinstance(x, dict) else x
@@ -268,9 +282,9 @@ def to_meta(x):
 
 @cases("test_meta", [torch.float32])
 def test_meta(key, dtype):
-    """A run on the meta device tells shape, dtype and strides of a real one."""
+    """A run on the meta device tells shape, dtype and strides of a real one; values raise what they do in PyTorch."""
     info = SOURCES[key]
-    ours = oracle.function(ember, info.name)
+    ours, theirs = oracle.function(ember, info.name), oracle.function(torch, info.name)
 
     def run(sample):
         kwargs = {k: v for k, v in sample.kwargs.items() if k != "device"}
@@ -285,7 +299,51 @@ def test_meta(key, dtype):
             meta = ours(to_meta(args[0]), *to_meta(args[1]), **to_meta(args[2]))
         except NotImplementedError:
             return  # depends on data
+        except RuntimeError:
+            with pytest.raises(RuntimeError):
+                theirs(to_meta(sample.input), *to_meta(sample.args), **to_meta(kwargs))
+            return
         for a, b in zip(oracle.tensors_in(meta), oracle.tensors_in(real)):
             assert a.is_meta and (a.shape, a.dtype, a.stride()) == (b.shape, b.dtype, b.stride())
 
     each(samples.samples(key, dtype, limit=8), run)
+
+
+def fails(function, arguments):
+    """What a call raises, None when nothing."""
+    input, args, kwargs = arguments
+    try:
+        function(input, *args, **kwargs)
+    except Exception as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param(key, marks=[pytest.mark.xfail(strict=True, reason=GAPS[name])] if name in GAPS else [])
+        for key in HERE
+        for name in [f"test_error[{key}]"]
+        if getattr(SOURCES[key], "error_inputs_func", None)
+    ],
+)
+def test_error(key):
+    """PyTorch's own wrong inputs raise the same type, and the message names the op."""
+    info = SOURCES[key]
+    ours, theirs = oracle.function(ember, info.name), oracle.function(torch, info.name)
+    word = info.name.split(".")[-1].strip("_")
+
+    def run(sample):
+        arguments = (sample.input, sample.args, sample.kwargs)
+        expected = fails(theirs, oracle.copy(arguments))
+        if expected is None:
+            return
+        error = fails(ours, oracle.to_ember(arguments))
+        assert error is not None, f"raises nothing where PyTorch says: {expected}"
+        assert type(error) is type(expected), (
+            f"{type(error).__name__}: {error}, not {type(expected).__name__}: {expected}"
+        )
+        assert word in str(error), f"does not name {word}: {error}"
+
+    each([e.sample_input for e in info.error_inputs("cpu")], run)

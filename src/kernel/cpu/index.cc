@@ -237,7 +237,7 @@ void Picked::put(const Tensor& values, Combine combine, const Scalar& scale) con
           T* to = x + x_before[b] + offsets_[p];
           const T* from = v + v_before[b] + v_at[p];
           const auto place = [&](T & at, T value) __attribute__((always_inline)) {
-            if constexpr (c() == Combine::kAdd && !std::is_same_v<T, bool>) {
+            if constexpr (c() == Combine::kAdd) {
               if (scaled) value = narrow<T>(widen(value) * widen(factor));
             }
             at = combine_as<c()>(at, value);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <complex>
 
 #include "base/parallel.h"
 #include "kernel/cpu/elementwise.h"
@@ -105,24 +106,41 @@ double log_add(double a, double b) {
   return most != most || least != least ? most + least : most + std::log1p(std::exp(least - most));
 }
 
+// The same of complex numbers: most is the one whose exponential is larger.
+std::complex<double> log_add(std::complex<double> a, std::complex<double> b) {
+  const bool first = a.real() != a.real() || a.real() > b.real();
+  const std::complex<double> most = first ? a : b, least = first ? b : a;
+  if (std::isinf(most.real()) && most.real() < 0) return most;
+  if (most == least && std::isinf(most.real())) return most;
+  const std::complex<double> e = std::exp(least - most);
+  const double re = e.real(), im = e.imag();
+  return most + std::complex<double>(0.5 * std::log1p(re * (2 + re) + im * im), std::atan2(im, 1 + re));
+}
+
+template <class T>
+void log_sums(const Tensor& y, const Tensor& x, int64_t dim, DType type) {
+  const Shape3 s(x, dim);
+  const Tensor from = dense(x, type), to = beside(y, type);
+  const T* in = from.data<T>();
+  T* out = to.data<T>();
+  parallel_for(0, s.outer * s.inner, grain_for(s.n * 16), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      T carry = -INFINITY;
+      const int64_t at = i / s.inner * s.n * s.inner + i % s.inner;
+      for (int64_t r = at; r < at + s.n * s.inner; r += s.inner) out[r] = carry = log_add(carry, in[r]);
+    }
+  });
+  deliver(y, to);
+}
+
 }  // namespace
 
 void running_sum(const Tensor& y, const Tensor& x, int64_t dim) { sum_or_product(y, x, dim, false); }
 void running_product(const Tensor& y, const Tensor& x, int64_t dim) { sum_or_product(y, x, dim, true); }
 
 void running_logsumexp(const Tensor& y, const Tensor& x, int64_t dim) {
-  const Shape3 s(x, dim);
-  const Tensor from = dense(x, DType::kFloat64), to = beside(y, DType::kFloat64);
-  const double* in = from.data<double>();
-  double* out = to.data<double>();
-  parallel_for(0, s.outer * s.inner, grain_for(s.n * 16), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      double carry = -INFINITY;
-      const int64_t at = i / s.inner * s.n * s.inner + i % s.inner;
-      for (int64_t r = at; r < at + s.n * s.inner; r += s.inner) out[r] = carry = log_add(carry, in[r]);
-    }
-  });
-  deliver(y, to);
+  if (is_complex(x.dtype())) log_sums<std::complex<double>>(y, x, dim, DType::kComplex128);
+  else log_sums<double>(y, x, dim, DType::kFloat64);
 }
 
 void running_extreme(const Tensor& values, const Tensor& indices, const Tensor& x, int64_t dim, bool largest) {

@@ -14,6 +14,9 @@
 namespace ember {
 namespace {
 
+// Scores of narrow floats would lose the differences that softmax takes to the exponent.
+Tensor widened(const Tensor& x) { return is_reduced_float(x.dtype()) ? to_dtype(x, DType::kFloat32) : x; }
+
 // What softmax sees: q k^T * scale, with masked entries at -inf.
 Tensor masked_scores(const Tensor& q, const Tensor& k, const Tensor& mask, bool causal, double scale) {
   Tensor scores = matmul(q * Tensor(scale), transpose(k, -2, -1));
@@ -122,7 +125,7 @@ struct FusedAttention {
   static void vjp(Grads& d, const Tensor& q, const Tensor& k, const Tensor& v, const OptTensor& mask, bool is_causal,
                   double scale) {
     Tensor g = d.g();
-    if (needs_graph(g)) return composed(d, g, q, k, v, mask, is_causal, scale);
+    if (needs_graph(g)) return composed(d, widened(g), widened(q), k, v, mask, is_causal, scale);
     auto [dq, dk, dv] = fused_attention_backward(g, q, k, v, d.y(0), d.y(1), mask, is_causal, scale);
     d.set(0, dq), d.set(1, dk), d.set(2, dv);
   }
@@ -131,7 +134,7 @@ struct FusedAttention {
   static void composed(Grads& d, const Tensor& g, const Tensor& q, const Tensor& key, const Tensor& value,
                        const Tensor& mask, bool causal, double scale) {
     int64_t heads = q.size(1), own = key.size(1);
-    Tensor k = repeat_heads(key, heads), v = repeat_heads(value, heads);
+    Tensor k = widened(repeat_heads(key, heads)), v = widened(repeat_heads(value, heads));
     Tensor weights = attention_weights(q, k, mask, causal, scale);
     auto shared = [&](const Tensor& dx) {  // the sum over the query heads that a key head serves
       if (own == heads) return dx;
@@ -196,9 +199,9 @@ With enable_gqa each key head serves several query heads.)";
     }
     if (fits(q, k, v, mask, dropout_p, gqa)) return std::get<0>(fused_attention(q, k, v, mask, is_causal, scale));
     Tensor keys = gqa ? repeat_heads(k, q.size(-3)) : k, values = gqa ? repeat_heads(v, q.size(-3)) : v;
-    Tensor weights = attention_weights(q, keys, mask, is_causal, scale);
+    Tensor weights = attention_weights(widened(q), widened(keys), mask, is_causal, scale);
     if (dropout_p > 0) weights = dropout(weights, dropout_p, true);
-    return matmul(weights, values);
+    return to_dtype(matmul(weights, widened(values)), q.dtype());
   }
 
  private:

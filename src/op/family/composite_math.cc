@@ -101,12 +101,23 @@ struct Subtract : WithInplace {
   static constexpr auto doc = "Another name of `sub`";
   static Tensor call(const Tensor& x, const Tensor& y, Scalar alpha) { return sub(x, y, alpha); }
 };
-struct FloatPower : WithInplace {
+struct FloatPower : Composite {
   static constexpr auto schema = "float_power(Tensor self, Tensor exponent) -> Tensor";
   static constexpr auto doc = "pow in float64, or complex128 where either is complex";
   static Tensor call(const Tensor& x, const Tensor& y) {
     DType d = is_complex(x.dtype()) || is_complex(y.dtype()) ? DType::kComplex128 : DType::kFloat64;
     return pow(to_dtype(x, d), to_dtype(y, d));
+  }
+};
+struct FloatPowerInplace : Composite {
+  static constexpr auto schema = "float_power.inplace(Tensor self, Tensor exponent) -> Tensor";
+  static constexpr auto doc = "float_power into self, which must have the dtype that it is computed in";
+  static constexpr auto forms = form::kInplace;
+  static Tensor call(const Tensor& x, const Tensor& y) {
+    DType d = is_complex(x.dtype()) || is_complex(y.dtype()) ? DType::kComplex128 : DType::kFloat64;
+    EMBER_CHECK(x.dtype() == d, "float_power_: the base has dtype ", type_word(x.dtype()),
+                ", but the operation's result requires dtype ", type_word(d));
+    return pow(x, to_dtype(y, d));
   }
 };
 
@@ -209,6 +220,7 @@ struct Logit : WithInplace {
     return log(p / (1 - p));
   }
 };
+Tensor real_part(const Tensor& x) { return is_complex(x.dtype()) ? real(x) : x; }
 // max + log(1 + base^-|difference|); equal infinities have no difference to speak of.
 template <bool two>
 struct LogAddExp : Composite {
@@ -216,6 +228,10 @@ struct LogAddExp : Composite {
       two ? "logaddexp2(Tensor self, Tensor other) -> Tensor" : "logaddexp(Tensor self, Tensor other) -> Tensor";
   static constexpr auto doc = two ? "log2(2^self + 2^other)" : "log(exp(self) + exp(other))";
   static Tensor call(const Tensor& x, const Tensor& y) {
+    if (!two && (is_complex(x.dtype()) || is_complex(y.dtype()))) {  // by the one whose exponential is larger
+      Tensor left = ge(real_part(x), real_part(y)), a = where(left, x, y), b = where(left, y, x);
+      return where(logical_and(eq(a, b), isinf(a)), a, a + log1p(exp(b - a)));
+    }
     Tensor same = logical_and(eq(x, y), isinf(x)), top = maximum(x, y);
     Tensor gap = where(same, 0, -abs(x - y));
     Tensor rest = two ? log1p(exp2(gap)) * Tensor(1 / std::numbers::ln2) : log1p(exp(gap));
@@ -355,11 +371,11 @@ struct Positive : Composite {
 
 std::vector<std::unique_ptr<Op>> composite_math_ops() {
   return make_family<ClampNumbers, ClampNumbersTensor, ClipNumbers, ClipNumbersTensor, ClampMinOp, ClampMaxOp,
-                     RoundDecimals, DivMode, Divide, Subtract, FloatPower, BitwiseNot, IsClose, AllClose, Equal, IsReal,
-                     IsInfinite<true>, IsInfinite<false>, NanToNum, Xlogy, Logit, LogAddExp<false>, LogAddExp<true>,
-                     Heaviside, Ldexp, Sinc, Deg2Rad, Rad2Deg, Gelu, Prelu, Glu, Absolute, Arccos, Arccosh, Arcsin,
-                     Arcsinh, Arctan, Arctanh, Fix, Negative, Arctan2, Multiply, TrueDivide, Greater, GreaterEqual,
-                     Less, LessEqual, NotEqual, Positive>();
+                     RoundDecimals, DivMode, Divide, Subtract, FloatPower, FloatPowerInplace, BitwiseNot, IsClose,
+                     AllClose, Equal, IsReal, IsInfinite<true>, IsInfinite<false>, NanToNum, Xlogy, Logit,
+                     LogAddExp<false>, LogAddExp<true>, Heaviside, Ldexp, Sinc, Deg2Rad, Rad2Deg, Gelu, Prelu, Glu,
+                     Absolute, Arccos, Arccosh, Arcsin, Arcsinh, Arctan, Arctanh, Fix, Negative, Arctan2, Multiply,
+                     TrueDivide, Greater, GreaterEqual, Less, LessEqual, NotEqual, Positive>();
 }
 
 }  // namespace ember

@@ -255,16 +255,20 @@ A letter labels a dim of each operand; what `->` leaves out is summed. "..." sta
 
 struct Tensordot {
   static constexpr auto schema = "tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor";
-  static constexpr auto doc = "The sum of products over pairs of dims, one list an operand";
+  static constexpr auto doc =
+      "The sum of products over pairs of dims, one list an operand; a dim of one element broadcasts";
   static constexpr auto kind = Kind::kComposite;
-  static Tensor call(const Tensor& a, const Tensor& b, DimsView dims_a, DimsView dims_b) {
+  static Tensor call(const Tensor& self, const Tensor& other, DimsView dims_a, DimsView dims_b) {
     EMBER_CHECK(dims_a.size() == dims_b.size(), "tensordot: both dimension lists should have same length");
-    EMBER_CHECK(a.dtype() == b.dtype(), "tensordot: both inputs should have same dtype");
+    EMBER_CHECK(self.dtype() == other.dtype(), "tensordot: both inputs should have same dtype");
+    Tensor a = self, b = other;
     Dims order_a, order_b, sizes, summed_a, summed_b;
     int64_t inner = 1;
     for (size_t i = 0; i < dims_a.size(); ++i) {
       summed_a.push_back(wrap_dim(dims_a[i], a.dim())), summed_b.push_back(wrap_dim(dims_b[i], b.dim()));
       int64_t n = a.size(summed_a[i]), m = b.size(summed_b[i]);
+      if (n == 1 && m != 1) b = sum(b, Dims{summed_b[i]}, true, b.dtype()), m = 1;
+      if (m == 1 && n != 1) a = sum(a, Dims{summed_a[i]}, true, a.dtype()), n = 1;
       EMBER_CHECK(n == m, "tensordot: contracted dimensions need to match, but first has size ", n, " in dim ",
                   dims_a[i], " and second has size ", m, " in dim ", dims_b[i]);
       inner *= n;

@@ -4,6 +4,7 @@
 // (conv2d, conv_transpose1d ...) check their arguments in PyTorch's words and compose these.
 #include "kernel/cpu/conv.h"
 
+#include "kernel/cpu/integer_conv.h"
 #include "op/family/checks.h"
 #include "op/family/dense.h"
 
@@ -116,6 +117,15 @@ void check(std::string_view op, const Tensor& input, const Tensor& weight, const
   }
 }
 
+// A transposed convolution whose output_padding reaches the stride made room for more positions than it came from.
+Tensor cropped(Tensor y, DimsView sizes) {
+  for (size_t i = 2; i < sizes.size(); ++i) {
+    int64_t d = static_cast<int64_t>(i);
+    if (y.size(d) > sizes[i]) y = narrow(y, d, 0, sizes[i]);
+  }
+  return y;
+}
+
 struct Convolution {
   static constexpr auto schema =
       "convolution(Tensor input, Tensor weight, Tensor? bias, int[] stride, SymInt[] padding, int[] dilation, "
@@ -138,7 +148,7 @@ The transposed convolution is the gradient of the forward one to its input: weig
                per_dim(dilation, n, "convolution", "dilation"),
                per_dim(output_padding, n, "convolution", "output_padding"), groups};
     check("convolution", input, weight, bias, p, transposed);
-    check_floating(input, "convolution", "slow_conv2d_cpu");
+    if (input.dtype() != DType::kInt64) check_floating(input, "convolution", "slow_conv2d_cpu");
     Dims size = output_size(input.sizes(), weight.sizes(), p, transposed);
     for (size_t i = 2; i < size.size(); ++i) {
       EMBER_CHECK(size[i] >= 0, "convolution: Given input size per channel: (",
@@ -157,7 +167,11 @@ The transposed convolution is the gradient of the forward one to its input: weig
     Tensor x = image(input), w = dense(weight), b = dense(bias);
     Tensor out = y.is_contiguous() || is_channels_last(y) ? Tensor(y) : empty_raw(y.sizes(), y.dtype(), y.device());
     const void* addend = data_or_null(b);
-    if (transposed) {
+    if (y.dtype() == DType::kInt64) {
+      const cpu::Conv c = transposed ? describe(out, x, weight.sizes(), p) : describe(x, out, weight.sizes(), p);
+      cpu::conv_integer(c, transposed, x.data<int64_t>(), w.data<int64_t>(), static_cast<const int64_t*>(addend),
+                        out.data<int64_t>());
+    } else if (transposed) {
       cpu::conv_backward_data(y.dtype(), describe(out, x, weight.sizes(), p), x.data(), w.data(), addend, out.data());
     } else {
       cpu::conv_forward(y.dtype(), describe(x, out, weight.sizes(), p), x.data(), w.data(), addend, out.data());
@@ -176,7 +190,7 @@ The transposed convolution is the gradient of the forward one to its input: weig
         rest[i] =
             input.sizes()[i + 2] - ((g.sizes()[i + 2] - 1) * s[i] - 2 * p[i] + l[i] * (weight.sizes()[i + 2] - 1) + 1);
       }
-      d.set(0, convolution(g, weight, {}, s, p, l, !transposed, rest, groups));
+      d.set(0, cropped(convolution(g, weight, {}, s, p, l, !transposed, rest, groups), input.sizes()));
     }
     if (d.wants(1)) {
       d.set(1, transposed ? conv_backward_weight(g, input, weight.sizes(), s, p, l, groups)
@@ -240,7 +254,10 @@ struct ConvBackwardWeight {
       }
       d.set(0, convolution(grad, v, {}, stride, padding, dilation, true, rest, groups));
     }
-    if (d.wants(1)) { d.set(1, convolution(input, v, {}, stride, padding, dilation, false, Dims(n, 0), groups)); }
+    if (d.wants(1)) {
+      Tensor y = convolution(input, v, {}, stride, padding, dilation, false, Dims(n, 0), groups);
+      d.set(1, cropped(y, grad.sizes()));
+    }
   }
 
  private:
@@ -371,7 +388,7 @@ struct ConvTbc {
                 "conv_tbc: Weight tensor must have 3 dims: kernel_width, in_channels, out_channels.");
     EMBER_CHECK(bias.dim() == 1, "conv_tbc: Bias must be 1-D");
     Tensor y = conv1d(permute(self, {1, 2, 0}), permute(weight, {2, 1, 0}), bias, {1}, {pad});
-    return permute(y, {2, 0, 1});
+    return contiguous(permute(y, {2, 0, 1}));
   }
 };
 

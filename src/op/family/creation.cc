@@ -331,6 +331,8 @@ void spaced(const Tensor& y, DType d, Scalar start, Scalar end, int64_t steps, F
   if (d == DType::kComplex64) return spaced<std::complex<float>>(y, start, end, steps, shape);
   if (is_complex(d)) return spaced<std::complex<double>>(y, start, end, steps, shape);
   if (is_floating(d) && d != DType::kFloat64) return spaced<float>(y, start, end, steps, shape);
+  if (!is_floating(d))
+    start = Scalar(start.to<int64_t>()), end = Scalar(end.to<int64_t>());  // of integers, the ends too
   return spaced<double>(y, start, end, steps, shape);
 }
 
@@ -362,6 +364,51 @@ struct Logspace : Factory {
            [=](auto v) { return std::pow(static_cast<decltype(v)>(base), v); });
   }
 };
+
+// The same between ends that are tensors without dims, one or both.
+Scalar end_of(std::string_view, std::string_view, const Scalar& s) { return s; }
+Scalar end_of(std::string_view op, std::string_view which, const Tensor& t) {
+  EMBER_CHECK(t.dim() == 0, op, " only supports 0-dimensional start and end tensors, but got ", which, " with ",
+              t.dim(), " dimension(s).");
+  if (!t.is_meta()) return t.item();
+  return is_complex(t.dtype()) ? Scalar(std::complex<double>(0)) : Scalar(0);
+}
+bool on_meta(const Scalar&) { return false; }
+bool on_meta(const Tensor& t) { return t.is_meta(); }
+
+template <class A, class B>
+struct LinspaceEnds : Factory {
+  static constexpr auto kind = Kind::kComposite;
+  static constexpr auto doc = "linspace between ends of which a tensor without dims gives one or both";
+  static Tensor call(A start, B end, int64_t steps, OptDType dtype, OptDevice device) {
+    const Scalar a = end_of("linspace", "start", start), b = end_of("linspace", "end", end);
+    return linspace(a, b, steps, dtype, on_meta(start) || on_meta(end) ? OptDevice(kMeta) : device);
+  }
+};
+template <class A, class B>
+struct LogspaceEnds : Factory {
+  static constexpr auto kind = Kind::kComposite;
+  static constexpr auto doc = "logspace between ends of which a tensor without dims gives one or both";
+  static Tensor call(A start, B end, int64_t steps, double base, OptDType dtype, OptDevice device) {
+    const Scalar a = end_of("logspace", "start", start), b = end_of("logspace", "end", end);
+    static const Op* const op = find_op("logspace");
+    return call_op(op, a, b, steps, base, dtype, on_meta(start) || on_meta(end) ? OptDevice(kMeta) : device);
+  }
+};
+#define EMBER_ENDS(Which, A, B, overload, a, b) \
+  struct Linspace##Which : LinspaceEnds<A, B> { \
+    static constexpr auto schema = "linspace." overload "(" a " start, " b \
+                                   " end, int steps, *, ScalarType? dtype=None, Device? device=None) -> Tensor"; \
+  }; \
+  struct Logspace##Which : LogspaceEnds<A, B> { \
+    static constexpr auto schema = \
+        "logspace." overload "(" a " start, " b \
+        " end, int steps, float base=10.0, *, ScalarType? dtype=None, Device? device=None) -> Tensor"; \
+  };
+EMBER_ENDS(Both, const Tensor&, const Tensor&, "Tensor_Tensor", "Tensor", "Tensor")
+EMBER_ENDS(Start, const Tensor&, Scalar, "Tensor_Scalar", "Tensor", "Scalar")
+EMBER_ENDS(End, Scalar, const Tensor&, "Scalar_Tensor", "Scalar", "Tensor")
+#undef EMBER_ENDS
 
 // ---- matrices ----
 
@@ -489,7 +536,8 @@ struct TriuIndices : TriangleIndices {
 std::vector<std::unique_ptr<Op>> creation_ops() {
   return make_family<Empty, EmptyStrided, Zeros, Ones, Full, ScalarTensor, EmptyLike, ZerosLike, OnesLike, FullLike,
                      NewEmpty, NewZeros, NewOnes, NewFull, NewEmptyStrided, Arange, ArangeStart, ArangeStep, Range,
-                     Linspace, Logspace, Eye, Tril, Triu, TrilIndices, TriuIndices>();
+                     LinspaceBoth, LinspaceStart, LinspaceEnd, Linspace, LogspaceBoth, LogspaceStart, LogspaceEnd,
+                     Logspace, Eye, Tril, Triu, TrilIndices, TriuIndices>();
 }
 
 }  // namespace ember

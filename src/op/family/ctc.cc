@@ -22,7 +22,8 @@ Tensor padded_targets(const Tensor& targets, DimsView lengths) {
               " at dimension 0, but "
               "got size ",
               targets.numel());
-  Tensor out = zeros({static_cast<int64_t>(lengths.size()), longest}, DType::kInt64);
+  Tensor out = zeros({static_cast<int64_t>(lengths.size()), longest}, DType::kInt64, targets.device());
+  if (targets.is_meta()) return out;
   Tensor flat = dense(targets, DType::kInt64);
   for (size_t n = 0; n < lengths.size(); at += lengths[n++]) {
     std::copy_n(flat.data<int64_t>() + at, lengths[n], out.data<int64_t>() + static_cast<int64_t>(n) * longest);
@@ -54,30 +55,31 @@ Tensor ctc(const Tensor& log_probs, const Tensor& targets, DimsView input_length
   for (int64_t l : target_lengths) EMBER_CHECK(l >= 0, "ctc_loss: target_lengths must not be negative, but got ", l);
   Tensor labels = padded_targets(single && targets.dim() == 1 ? unsqueeze(targets, 0) : targets, target_lengths);
   int64_t s = labels.size(1);
+  const Device home = lp.device();
   for (int64_t l : target_lengths) {
     EMBER_CHECK(l <= s, "ctc_loss: Expected target_lengths to have value at most ", s, ", but got value ", l);
   }
   // Blanks around every label: b l1 b l2 b ... b.
   Tensor blanks = full_like(labels, blank);
   Tensor wide = reshape(stack(std::array<Tensor, 2>{blanks, labels}, 2), {n, 2 * s});
-  wide = cat(std::array<Tensor, 2>{wide, full({n, 1}, blank, DType::kInt64)}, 1);
+  wide = cat(std::array<Tensor, 2>{wide, full({n, 1}, blank, DType::kInt64, home)}, 1);
   // A label may follow the one before without a blank where they differ.
-  Tensor leaps = zeros({n, 2 * s + 1}, DType::kBool);
+  Tensor leaps = zeros({n, 2 * s + 1}, DType::kBool, home);
   if (s > 1) {
     Tensor tail = logical_and(ne(narrow(wide, 1, 2, 2 * s - 1), narrow(wide, 1, 0, 2 * s - 1)),
                               ne(narrow(wide, 1, 2, 2 * s - 1), blank));
-    leaps = cat(std::array<Tensor, 2>{zeros({n, 2}, DType::kBool), tail}, 1);
+    leaps = cat(std::array<Tensor, 2>{zeros({n, 2}, DType::kBool, home), tail}, 1);
   }
   auto lengths = [&](DimsView v) {
-    Tensor t = empty({n, 1}, DType::kInt64);
-    std::copy(v.begin(), v.end(), t.data<int64_t>());
+    Tensor t = empty({n, 1}, DType::kInt64, home);
+    if (!t.is_meta()) std::copy(v.begin(), v.end(), t.data<int64_t>());
     return t;
   };
   Tensor in_length = lengths(input_lengths), label_length = lengths(target_lengths);
   Tensor emit = gather(lp, 2, expand(unsqueeze(wide, 0), {steps, n, 2 * s + 1}));
-  Tensor start = lt(arange(0, 2 * s + 1, 1, DType::kInt64), 2);
-  Tensor never(kNever), zero_steps = eq(arange(0, 2 * s + 1, 1, DType::kInt64), 0);
-  Tensor alpha = expand(where(zero_steps, zeros({1}, lp.dtype()), never), {n, 2 * s + 1});  // before any input
+  Tensor start = lt(arange(0, 2 * s + 1, 1, DType::kInt64, home), 2);
+  Tensor never(kNever), zero_steps = eq(arange(0, 2 * s + 1, 1, DType::kInt64, home), 0);
+  Tensor alpha = expand(where(zero_steps, zeros({1}, lp.dtype(), home), never), {n, 2 * s + 1});  // before any input
   for (int64_t t = 0; t < steps; ++t) {
     Tensor now = select(emit, 0, t), next;
     if (t == 0) {
@@ -91,11 +93,12 @@ Tensor ctc(const Tensor& log_probs, const Tensor& targets, DimsView input_length
   Tensor ends =
       cat(std::array<Tensor, 2>{label_length * 2, maximum(label_length * 2 - 1, zeros_like(label_length))}, 1);
   Tensor final = gather(alpha, 1, ends);
-  Tensor twice = logical_and(eq(label_length, 0), eq(arange(0, 2, 1, DType::kInt64), 1));  // no label: one end only
+  Tensor twice =
+      logical_and(eq(label_length, 0), eq(arange(0, 2, 1, DType::kInt64, home), 1));  // no label: one end only
   Tensor loss = -logsumexp(where(twice, never, final), {1});
   // Inputs are taken for normalised, as PyTorch's gradient takes them: it has exp(log_probs) besides the derivative of
   // the likelihood, which the gradient of log_softmax cancels. The term's value is 0.
-  Tensor counted = lt(reshape(arange(0, steps, 1, DType::kInt64), {steps, 1, 1}), reshape(in_length, {1, n, 1}));
+  Tensor counted = lt(reshape(arange(0, steps, 1, DType::kInt64, home), {steps, 1, 1}), reshape(in_length, {1, n, 1}));
   Tensor mass = sum(where(counted, exp(clamp_max(lp, 80)), 0), Dims{0, 2});
   loss = loss + (mass - mass.detach());
   Tensor impossible = gt(loss, -kNever / 2);
@@ -130,6 +133,7 @@ struct CtcLossTensor {
   static Tensor call(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
                      const Tensor& target_lengths, int64_t blank, int64_t reduction, bool zero_infinity) {
     auto list = [](const Tensor& t) {
+      EMBER_CHECK_NOT_IMPLEMENTED(!t.is_meta(), "ctc_loss: lengths on the meta device have no values");
       Tensor d = dense(t, DType::kInt64);
       return Dims(DimsView(d.data<int64_t>(), static_cast<size_t>(d.numel())));
     };

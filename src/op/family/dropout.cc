@@ -65,7 +65,11 @@ struct Bernoulli : FunctionMethod {
   static constexpr auto schema = "bernoulli(Tensor self, *, Generator? generator=None) -> Tensor";
   static constexpr auto doc = "Zeros and ones, each one with the probability that stands in self";
   static constexpr auto forms = form::kFunction | form::kMethod | form::kOut;
-  static Meta infer(const Tensor& self, Generator*) { return Meta(self.sizes(), self); }
+  static Meta infer(const Tensor& self, Generator*) {
+    Meta m(self.sizes(), self);
+    m.any_strides = true;  // the draws go in the order of the destination's memory
+    return m;
+  }
   static void cpu(Out y, const Tensor& self, Generator* g) { fill_bernoulli(y, self, g); }
   static void vjp(Grads& d, const Tensor&, Generator*) { zero_gradient(d); }
 };

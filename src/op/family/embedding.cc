@@ -87,18 +87,19 @@ struct EmbeddingBag {
                 "embedding_bag: per_sample_weights was not None. "
                 "per_sample_weights is only supported for mode='sum'");
     const int64_t n = indices.numel(), bags = offsets.numel() - include_last, width = weight.sizes()[1];
+    const Device at = weight.device();
     static const Op* const search = find_op("searchsorted");
     const Tensor starts = narrow(offsets, 0, 0, bags);
-    const Tensor bag_of = Tensor(call_op(search, starts, arange(0, n, 1, offsets.dtype()), false, true,
+    const Tensor bag_of = Tensor(call_op(search, starts, arange(0, n, 1, offsets.dtype(), at), false, true,
                                          std::optional<std::string_view>(), Tensor())) -
                           1;
     Tensor rows = embedding(weight, indices, padding, by_count, sparse);
-    Tensor counted = ones({n}, DType::kInt64);
+    Tensor counted = ones({n}, DType::kInt64, at);
     if (padding >= 0) counted = to_dtype(ne(indices, padding), DType::kInt64);
-    const Tensor sizes = scatter_add(zeros({bags}, DType::kInt64), 0, bag_of, counted);
+    const Tensor sizes = scatter_add(zeros({bags}, DType::kInt64, at), 0, bag_of, counted);
     const Tensor to = expand(unsqueeze(bag_of, 1), {n, width});
     if (mode == 2) {
-      const Tensor low = full({bags, width}, -INFINITY, weight.dtype());
+      const Tensor low = full({bags, width}, -INFINITY, weight.dtype(), at);
       if (padding >= 0) rows = masked_fill(rows, unsqueeze(eq(counted, 0), 1), -INFINITY);
       static const Op* const reduce = find_op("scatter_reduce");
       const Tensor most = call_op(reduce, low, int64_t{0}, to, rows, "amax", false);
@@ -106,7 +107,7 @@ struct EmbeddingBag {
     }
     if (sample_weights.defined()) rows = rows * unsqueeze(sample_weights, 1);
     if (padding >= 0) rows = rows * unsqueeze(to_dtype(counted, weight.dtype()), 1);
-    Tensor y = index_add(zeros({bags, width}, weight.dtype()), 0, bag_of, rows);
+    Tensor y = index_add(zeros({bags, width}, weight.dtype(), at), 0, bag_of, rows);
     if (mode == 1) y = y / unsqueeze(to_dtype(maximum(sizes, Tensor(1)), weight.dtype()), 1);
     return {y, bag_of, sizes, sizes};
   }

@@ -251,9 +251,9 @@ struct IndexFillTensor {
   static Tensor call(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& value) {
     EMBER_CHECK(value.dim() == 0, "index_fill_ only supports a 0-dimensional value tensor, but got tensor with ",
                 value.dim(), " dimension(s).");
-    Tensors all(static_cast<size_t>(wrap_dim(dim, x.dim())) + 1);
-    all.back() = index;
-    return index_put(x, all, to_dtype(value, x.dtype()));
+    static const Op* const fill = find_op("index_fill");
+    const Tensor filled = call_op(fill, zeros(x.sizes(), DType::kBool, x.device()), dim, index, Scalar(true));
+    return where(filled, to_dtype(value, x.dtype()), x);
   }
 };
 
@@ -268,7 +268,7 @@ bool index_fits(const Tensor& index, const Tensor& of, int64_t dim, bool also_di
   return true;
 }
 void check_rank(const Tensor& index, const Tensor& x, std::string_view what) {
-  EMBER_CHECK(index.numel() == 0 || std::max<int64_t>(index.dim(), 1) == std::max<int64_t>(x.dim(), 1),
+  EMBER_CHECK(std::max<int64_t>(index.dim(), 1) == std::max<int64_t>(x.dim(), 1),
               "Index tensor must have the same number of dimensions as ", what, " tensor");
 }
 
@@ -279,9 +279,10 @@ struct Gather {
   static constexpr Saves saves{.inputs = 4};
   static Meta infer(const Tensor& x, int64_t dim, const Tensor& index, bool) {
     const int64_t d = wrap_dim(dim, x.dim());
+    if (index.numel() == 0) return Meta(index.sizes(), x);  // of any dtype and rank
     check_index_type("gather", index);
     check_rank(index, x, "input");
-    for (int64_t k = 0; k < index.dim() && x.dim() && index.numel(); ++k) {
+    for (int64_t k = 0; k < index.dim() && x.dim(); ++k) {
       EMBER_CHECK(k == d || index.sizes()[k] <= x.sizes()[k], "Size does not match at dimension ", k,
                   " expected index ", index.sizes(), " to be no larger than self ", x.sizes(), " apart from dimension ",
                   d);
@@ -298,7 +299,7 @@ struct Gather {
 
 void check_scatter(std::string_view op, const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
   const int64_t d = wrap_dim(dim, x.dim());
-  check_index_type(op, index);
+  if (index.numel() != 0) check_index_type(op, index);
   EMBER_CHECK(x.dtype() == src.dtype(), op, "(): Expected self.dtype to be equal to src.dtype, got ", x.dtype(),
               " and ", src.dtype());
   if (index.numel() == 0) return;
@@ -355,11 +356,12 @@ struct ScatterValue {
   static constexpr auto forms = form::kAll;
   static constexpr Saves saves{.inputs = 4};
   static Meta infer(const Tensor& x, int64_t dim, const Tensor& index, Scalar) {
-    check_index_type("scatter", index);
     const int64_t d = wrap_dim(dim, x.dim());
+    if (index.numel() == 0) return Meta(x.sizes(), x);
+    check_index_type("scatter", index);
     check_rank(index, x, "self");
-    EMBER_CHECK(index.numel() == 0 || index_fits(index, x, d, false), "Expected index ", index.sizes(),
-                " to be no larger than self ", x.sizes(), " apart from dimension ", d);
+    EMBER_CHECK(index_fits(index, x, d, false), "Expected index ", index.sizes(), " to be no larger than self ",
+                x.sizes(), " apart from dimension ", d);
     return Meta(x.sizes(), x);
   }
   static void cpu(Out y, const Tensor& x, int64_t dim, const Tensor& index, Scalar value) {
@@ -504,10 +506,11 @@ struct ScatterReduce {
 
 struct TakeAlongDim {
   static constexpr auto schema = "take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor";
-  static constexpr auto doc = "gather with self and indices broadcast against each other apart from `dim`.";
+  static constexpr auto doc =
+      "gather with self and indices broadcast against each other apart from `dim`; -1 names the last element.";
   static constexpr auto kind = Kind::kComposite;
   static Tensor call(const Tensor& x, const Tensor& indices, OptInt dim) {
-    if (!dim) return gather(reshape(x, {-1}), 0, reshape(indices, {-1}));
+    if (!dim) return from_either_end(reshape(x, {-1}), 0, reshape(indices, {-1}));
     EMBER_CHECK(x.dim() == indices.dim(),
                 "torch.take_along_dim(): input and indices should have the same number of dimensions, but got ",
                 x.dim(), " dimensions for input, and ", indices.dim(), " dimensions for indices");
@@ -516,7 +519,13 @@ struct TakeAlongDim {
     a[d] = b[d] = 1;
     Dims both = broadcast_shapes(a, b), self_sizes = both;
     both[d] = indices.sizes()[d], self_sizes[d] = x.sizes()[d];
-    return gather(expand(x, self_sizes), d, expand(indices, both));
+    return from_either_end(expand(x, self_sizes), d, expand(indices, both));
+  }
+
+ private:
+  static Tensor from_either_end(const Tensor& x, int64_t dim, const Tensor& at) {
+    check_index_type("take_along_dim", at);
+    return gather(x, dim, where(lt(at, 0), at + Tensor(x.size(dim)), at));
   }
 };
 
@@ -685,7 +694,7 @@ struct MaskedScatter {
 }  // namespace
 
 std::vector<std::unique_ptr<Op>> index_ops() {
-  return make_family<IndexIntegers, Index, IndexPut, IndexSelect, IndexAdd, IndexCopy, IndexFill, IndexFillTensor,
+  return make_family<IndexIntegers, Index, IndexPut, IndexSelect, IndexAdd, IndexCopy, IndexFillTensor, IndexFill,
                      Gather, Scatter, ScatterValue, ScatterAdd, ScatterReduceSrc, ScatterReduceValue, ScatterReduce,
                      TakeAlongDim, Take, Put, NonzeroOp, NonzeroNumpy, WhereCondition, Argwhere, MaskedSelectSame,
                      MaskedSelect, MaskedScatter>();

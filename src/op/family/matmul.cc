@@ -343,12 +343,26 @@ struct Addbmm {
       "addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor";
   static constexpr auto doc = "beta * self + alpha * the sum over the batch of bmm(batch1, batch2)";
   static constexpr auto kind = Kind::kComposite;
-  static constexpr auto forms = form::kAll;
   static Tensor call(const Tensor& self, const Tensor& batch1, const Tensor& batch2, Scalar beta, Scalar alpha) {
     Dims s = bmm_sizes("addbmm", batch1, batch2);
     int64_t k = batch1->sizes[2];  // the sum over the batch is a longer inner dimension
     Tensor wide = reshape(permute(batch1, {1, 0, 2}), {s[1], s[0] * k});
     return addmm(self, wide, reshape(batch2, {s[0] * k, s[2]}), beta, alpha);
+  }
+};
+
+struct AddbmmInplace {
+  static constexpr auto schema =
+      "addbmm.inplace(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor";
+  static constexpr auto doc = "addbmm into self, which takes the result's shape where it was broadcast, as in PyTorch";
+  static constexpr auto kind = Kind::kComposite;
+  static constexpr auto forms = form::kInplace;
+  static Tensor call(const Tensor& self, const Tensor& batch1, const Tensor& batch2, Scalar beta, Scalar alpha) {
+    Tensor y = Addbmm::call(self, batch1, batch2, beta, alpha);
+    if (self.sizes() == y.sizes()) return y;
+    EMBER_CHECK(!y.requires_grad(), "addbmm_: cannot resize variables that require grad");
+    resize_raw(self, y.sizes());
+    return copy_(self, y);
   }
 };
 
@@ -361,6 +375,10 @@ struct Addr {
   static Tensor call(const Tensor& self, const Tensor& vec1, const Tensor& vec2, Scalar beta, Scalar alpha) {
     Tensor product = outer_product(vec1, vec2);
     check_addend("addr", self, self, product.sizes());
+    if (self.dtype() == DType::kBool && product.dtype() == DType::kBool) {
+      Tensor y = alpha.to<bool>() ? product : zeros_like(product);
+      return beta.to<bool>() ? logical_or(self, y) : y;
+    }
     return blend(self, product, beta, alpha);
   }
 };
@@ -415,8 +433,9 @@ A vector on the left is a row, on the right a column, and its dim is left out of
     if (!d.wants(1)) return;
     Tensor db;
     if (b.dim() == 2 && g.dim() > 2) {  // the sum over the batch is a longer inner dimension
-      Tensor tall = expand(a, batch_of(g, a)), rows = reshape(g, {-1, g->sizes.back()});
-      db = mm(adjoint_of(reshape(tall, {rows->sizes[0], -1})), rows);
+      int64_t n = count(DimsView(g->sizes.data(), g->sizes.size() - 1));
+      Tensor tall = reshape(expand(a, batch_of(g, a)), {n, a->sizes.back()});
+      db = mm(adjoint_of(tall), reshape(g, {n, g->sizes.back()}));
     } else {
       db = matmul(adjoint_of(a), g);
     }
@@ -452,7 +471,7 @@ struct Linear {
   static constexpr auto schema = "linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor";
   static constexpr auto doc = "input @ weight^T + bias: input [*, in], weight [out, in], bias [out], result [*, out]";
   static constexpr auto kind = Kind::kContract;
-  static constexpr auto forms = form::kFunction;
+  static constexpr auto forms = form::kFunction | form::kOut;
   static constexpr Saves saves = {.inputs = 0b11};
 
   static Meta infer(const Tensor& input, const Tensor& weight, const OptTensor& bias) {
@@ -524,7 +543,8 @@ struct Linear {
 }  // namespace
 
 std::vector<std::unique_ptr<Op>> matmul_ops() {
-  return make_family<Mm, Bmm, Mv, Dot, Vdot, Outer, Ger, Addmm, Baddbmm, Addmv, Addbmm, Addr, Matmul, Linear>();
+  return make_family<Mm, Bmm, Mv, Dot, Vdot, Outer, Ger, Addmm, Baddbmm, Addmv, Addbmm, AddbmmInplace, Addr, Matmul,
+                     Linear>();
 }
 
 }  // namespace ember

@@ -1,6 +1,7 @@
-// Normalisations: layer, RMS, group, batch and instance norm. Each native_ op makes the result and the statistics that
-// its fused backward reads. Where gradients must carry a graph of their own, the vjp is composed of ordinary ops from
-// the input instead: one formula serves all five, over whichever axes are normalised.
+// Normalisations: layer, RMS, group, batch and instance norm. Each kernel op makes the result and the statistics that
+// its fused backward reads; the native_ forms hand these out in PyTorch's dtypes. Where gradients must carry a graph of
+// their own, the vjp is composed of ordinary ops from the input instead: one formula serves all five, over whichever
+// axes are normalised.
 #include <cmath>
 #include <limits>
 
@@ -49,7 +50,7 @@ struct RowShape {
   }
 };
 
-void check_rows(std::string_view op, const Tensor& x, DimsView shape, const Tensor& weight, const Tensor& bias) {
+void check_shape(std::string_view op, const Tensor& x, DimsView shape, const Tensor& weight, const Tensor& bias) {
   EMBER_CHECK(!shape.empty(), op,
               ": Expected normalized_shape to be at least 1-dimensional, i.e., containing at least "
               "one element, but got normalized_shape = ",
@@ -66,6 +67,9 @@ void check_rows(std::string_view op, const Tensor& x, DimsView shape, const Tens
   for (int64_t s : shape) expected += str(", ", s);
   EMBER_CHECK(fits, op, ": Given normalized_shape=", shape, ", expected input with shape [*", expected,
               "], but got input of size", x.sizes());
+}
+void check_rows(std::string_view op, const Tensor& x, DimsView shape, const Tensor& weight, const Tensor& bias) {
+  check_shape(op, x, shape, weight, bias);
   check_floating(x, op, "LayerNormKernelImpl");
 }
 
@@ -76,9 +80,9 @@ Dims stat_shape(const Tensor& x, size_t normalized) {
   return s;
 }
 
-struct NativeLayerNorm {
+struct LayerNormKernel {
   static constexpr auto schema =
-      "native_layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> "
+      "_layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> "
       "(Tensor, Tensor, Tensor)";
   static constexpr auto doc =
       "layer_norm, and the mean and 1 / sqrt(var + eps) of each row (Ba, Kiros and Hinton, 2016)";
@@ -162,6 +166,31 @@ struct NativeLayerNormBackward {
   }
 };
 
+Tensor3 layer_norm_stats(const Tensor& x, DimsView shape, const OptTensor& weight, const OptTensor& bias, double eps) {
+  EMBER_CALL("_layer_norm", x, shape, weight, bias, eps);
+}
+
+// Statistics as PyTorch's native_ forms give them: in the dtype of the parameters.
+Tensor3 as_native(const Tensor3& found, const Tensor& x, std::initializer_list<Tensor> parameters) {
+  const auto& [y, mean, rstd] = found;
+  bool wide = std::any_of(parameters.begin(), parameters.end(),
+                          [](const Tensor& p) { return p.defined() && p.dtype() == DType::kFloat32; });
+  DType d = wide ? mean.dtype() : x.dtype();
+  return {y, to_dtype(mean, d), to_dtype(rstd, d)};
+}
+
+struct NativeLayerNorm {
+  static constexpr auto schema =
+      "native_layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> "
+      "(Tensor, Tensor, Tensor)";
+  static constexpr auto doc = LayerNormKernel::doc;
+  static constexpr auto kind = Kind::kComposite;
+  static constexpr auto forms = form::kFunction;
+  static Tensor3 call(const Tensor& x, DimsView shape, const OptTensor& weight, const OptTensor& bias, double eps) {
+    return as_native(layer_norm_stats(x, shape, weight, bias, eps), x, {weight, bias});
+  }
+};
+
 struct LayerNorm {
   static constexpr auto schema =
       "layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, "
@@ -172,7 +201,7 @@ struct LayerNorm {
   static constexpr auto forms = form::kFunction;
   static Tensor call(const Tensor& input, DimsView shape, const OptTensor& weight, const OptTensor& bias, double eps,
                      bool) {
-    return std::get<0>(native_layer_norm(input, shape, weight, bias, eps));
+    return std::get<0>(layer_norm_stats(input, shape, weight, bias, eps));
   }
 };
 
@@ -248,13 +277,17 @@ struct RmsNorm {
   static constexpr auto kind = Kind::kComposite;
   static constexpr auto forms = form::kFunction;
   static Tensor call(const Tensor& input, DimsView shape, const OptTensor& weight, std::optional<double> eps) {
-    return std::get<0>(fused_rms_norm(input, shape, weight, eps.value_or(machine_epsilon(stat_type(input.dtype())))));
+    double e = eps.value_or(machine_epsilon(stat_type(real_of(input.dtype()))));
+    if (!is_complex(input.dtype())) return std::get<0>(fused_rms_norm(input, shape, weight, e));
+    check_shape("rms_norm", input, shape, weight, {});
+    Tensor y = input * rsqrt(mean(input * input, last_axes(shape.size()), true) + Tensor(e));
+    return weight.defined() ? y * weight : y;
   }
 };
 
-struct NativeGroupNorm {
+struct GroupNormKernel {
   static constexpr auto schema =
-      "native_group_norm(Tensor input, Tensor? weight, Tensor? bias, SymInt N, SymInt C, SymInt HxW, int group, "
+      "_group_norm(Tensor input, Tensor? weight, Tensor? bias, SymInt N, SymInt C, SymInt HxW, int group, "
       "float eps) -> (Tensor, Tensor, Tensor)";
   static constexpr auto doc = "group_norm, and the mean and 1 / sqrt(var + eps) of each group (Wu and He, 2018)";
   static constexpr auto kind = Kind::kReduce;
@@ -289,11 +322,17 @@ struct NativeGroupNorm {
   static void vjp(Grads& d, const Tensor& x, const OptTensor& weight, const OptTensor&, int64_t n, int64_t c,
                   int64_t inner, int64_t group, double eps) {
     Tensor g = d.g();
-    if (needs_graph(g)) {
-      Dims groups{n, group, -1}, planes{n, c, inner};
+    if (needs_graph(g) || d.has_g(1) || d.has_g(2)) {
+      int64_t size = c / group * inner;
+      Dims groups{n, group, size}, planes{n, c, inner};
       Normalised norm(reshape(x, groups), {-1}, eps, true);
       Tensor g3 = reshape(g, planes), w = weight.defined() ? unsqueeze(weight, -1) : weight;
-      if (d.wants(0)) d.set(0, reshape(norm.gradient(reshape(times(g3, w), groups)), x.sizes()));
+      if (d.wants(0)) {
+        Tensor dx = norm.gradient(reshape(times(g3, w), groups)), each(1.0 / static_cast<double>(size));
+        if (d.has_g(1)) dx = dx + unsqueeze(d.g(1), -1) * each;
+        if (d.has_g(2)) dx = dx - unsqueeze(d.g(2), -1) * norm.rstd * norm.rstd * norm.value * each;
+        d.set(0, reshape(dx, x.sizes()));
+      }
       if (d.wants(1)) d.set(1, sum(g3 * reshape(norm.value, planes), Dims{0, 2}));
       if (d.wants(2)) d.set(2, sum(g3, Dims{0, 2}));
       return;
@@ -330,6 +369,24 @@ struct NativeGroupNormBackward {
   }
 };
 
+Tensor3 group_norm_stats(const Tensor& x, const OptTensor& weight, const OptTensor& bias, int64_t n, int64_t c,
+                         int64_t inner, int64_t group, double eps) {
+  EMBER_CALL("_group_norm", x, weight, bias, n, c, inner, group, eps);
+}
+
+struct NativeGroupNorm {
+  static constexpr auto schema =
+      "native_group_norm(Tensor input, Tensor? weight, Tensor? bias, SymInt N, SymInt C, SymInt HxW, int group, "
+      "float eps) -> (Tensor, Tensor, Tensor)";
+  static constexpr auto doc = GroupNormKernel::doc;
+  static constexpr auto kind = Kind::kComposite;
+  static constexpr auto forms = form::kFunction;
+  static Tensor3 call(const Tensor& x, const OptTensor& weight, const OptTensor& bias, int64_t n, int64_t c,
+                      int64_t inner, int64_t group, double eps) {
+    return as_native(group_norm_stats(x, weight, bias, n, c, inner, group, eps), x, {weight, bias});
+  }
+};
+
 struct GroupNorm {
   static constexpr auto schema =
       "group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, "
@@ -355,7 +412,7 @@ struct GroupNorm {
                   " and input of shape ", input.sizes());
     }
     int64_t inner = count(DimsView(input->sizes.data() + 2, input->sizes.size() - 2));
-    return std::get<0>(native_group_norm(input, weight, bias, n, c, inner, groups, eps));
+    return std::get<0>(group_norm_stats(input, weight, bias, n, c, inner, groups, eps));
   }
 };
 
@@ -404,9 +461,9 @@ void move_towards(const Tensor& running, const Tensor& value, double momentum, d
   running.bump_version();
 }
 
-struct NativeBatchNorm {
+struct BatchNormKernel {
   static constexpr auto schema =
-      "native_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor(a!)? running_mean, Tensor(b!)? "
+      "_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor(a!)? running_mean, Tensor(b!)? "
       "running_var, bool training, float momentum, float eps) -> (Tensor, Tensor, Tensor)";
   static constexpr auto doc = R"(batch_norm, and the mean and 1 / sqrt(var + eps) that each channel was normalised by.
 
@@ -509,6 +566,29 @@ struct NativeBatchNormBackward {
   }
 };
 
+Tensor3 batch_norm_stats(const Tensor& x, const OptTensor& weight, const OptTensor& bias, const OptTensor& running_mean,
+                         const OptTensor& running_var, bool training, double momentum, double eps) {
+  EMBER_CALL("_batch_norm", x, weight, bias, running_mean, running_var, training, momentum, eps);
+}
+
+struct NativeBatchNorm {
+  static constexpr auto schema =
+      "native_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor(a!)? running_mean, Tensor(b!)? "
+      "running_var, bool training, float momentum, float eps) -> (Tensor, Tensor, Tensor)";
+  static constexpr auto doc =
+      "batch_norm, and when training the mean and 1 / sqrt(var + eps) that each channel was normalised by";
+  static constexpr auto kind = Kind::kComposite;
+  static constexpr auto forms = form::kFunction | form::kOut;
+  static Tensor3 call(const Tensor& x, const OptTensor& weight, const OptTensor& bias, const OptTensor& running_mean,
+                      const OptTensor& running_var, bool training, double momentum, double eps) {
+    Tensor3 found = as_native(batch_norm_stats(x, weight, bias, running_mean, running_var, training, momentum, eps), x,
+                              {weight, bias, running_mean, running_var});
+    if (training) return found;
+    Tensor none = empty({0}, std::get<1>(found).dtype(), x.device());
+    return {std::get<0>(found), none, none};
+  }
+};
+
 struct BatchNorm {
   static constexpr auto schema =
       "batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool "
@@ -521,7 +601,8 @@ When training, by the batch's statistics, towards which the running ones move; e
   static constexpr auto forms = form::kFunction;
   static Tensor call(const Tensor& input, const OptTensor& weight, const OptTensor& bias, const OptTensor& running_mean,
                      const OptTensor& running_var, bool training, double momentum, double eps, bool) {
-    return std::get<0>(native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps));
+    if (input.numel() == 0 && input.dim() == 1) return clone(input);  // no channels: nothing to normalise by
+    return std::get<0>(batch_norm_stats(input, weight, bias, running_mean, running_var, training, momentum, eps));
   }
 };
 
@@ -562,9 +643,9 @@ struct InstanceNorm {
 }  // namespace
 
 std::vector<std::unique_ptr<Op>> norm_ops() {
-  return make_family<NativeLayerNorm, NativeLayerNormBackward, LayerNorm, FusedRmsNorm, FusedRmsNormBackward, RmsNorm,
-                     NativeGroupNorm, NativeGroupNormBackward, GroupNorm, NativeBatchNorm, NativeBatchNormBackward,
-                     BatchNorm, InstanceNorm>();
+  return make_family<LayerNormKernel, NativeLayerNorm, NativeLayerNormBackward, LayerNorm, FusedRmsNorm,
+                     FusedRmsNormBackward, RmsNorm, GroupNormKernel, NativeGroupNorm, NativeGroupNormBackward,
+                     GroupNorm, BatchNormKernel, NativeBatchNorm, NativeBatchNormBackward, BatchNorm, InstanceNorm>();
 }
 
 }  // namespace ember

@@ -23,7 +23,7 @@ struct Sigmoid {
 struct Silu {
   static constexpr auto schema = "silu(Tensor self) -> Tensor";
   static constexpr auto doc = "x * sigmoid(x) (Elfwing et al. 2017, arXiv:1702.03118)";
-  static constexpr auto types = types::kFloat;
+  static constexpr auto types = types::kFloatComplex;
   static auto eval(auto x) { return x * sigmoid(x); }
   static auto d_self(auto g, auto x) {
     auto s = sigmoid(x);
@@ -89,7 +89,7 @@ struct Softplus {
 struct Hardtanh {
   static constexpr auto schema = "hardtanh(Tensor self, float min_val=-1.0, float max_val=1.0) -> Tensor";
   static constexpr auto doc = "x clamped to [min_val, max_val]";
-  static constexpr auto types = types::kFloat;
+  static constexpr auto types = types::kReal;
   static auto eval(auto x, auto min_val, auto max_val) { return max(min(x, max_val), min_val); }
   static auto d_self(auto g, auto x, auto min_val, auto max_val) { return select((x > min_val) & (x < max_val), g, 0); }
 };
@@ -97,7 +97,7 @@ struct Hardtanh {
 struct Relu6 {
   static constexpr auto schema = "relu6(Tensor self) -> Tensor";
   static constexpr auto doc = "x clamped to [0, 6]";
-  static constexpr auto types = types::kFloat;
+  static constexpr auto types = types::kReal;
   static auto eval(auto x) { return max(min(x, 6), 0); }
   static auto d_self(auto g, auto x) { return select((x > 0) & (x < 6), g, 0); }
 };
@@ -198,7 +198,7 @@ struct Celu {
 struct Threshold {
   static constexpr auto schema = "threshold(Tensor self, float threshold, float value) -> Tensor";
   static constexpr auto doc = "x where x > threshold, else value";
-  static constexpr auto types = types::kFloat;
+  static constexpr auto types = types::kReal;
   static auto eval(auto x, auto threshold, auto value) { return select(x > threshold, x, value); }
   static auto d_self(auto g, auto x, auto threshold, auto value) { return select(x > threshold, g, 0); }
 };

@@ -127,6 +127,8 @@ struct Nextafter {
   static constexpr auto doc = "The next number after self in the direction of other";
   static constexpr auto types = types::kFloat;
   static auto eval(auto x, auto y) { return nextafter(x, y); }
+  static auto d_self(auto g, auto, auto) { return g; }
+  static auto d_other(auto g, auto, auto) { return g * 0; }
 };
 
 // Of equal operands each takes half of the gradient.

@@ -27,6 +27,7 @@ struct Square {
   static constexpr auto schema = "square(Tensor self) -> Tensor";
   static constexpr auto doc = "self * self";
   static constexpr auto types = types::kNumber;
+  static constexpr auto promote = Promote::kToInt;
   static auto eval(auto x) { return x * x; }
   static auto d_self(auto g, auto x) { return g * (2 * x); }
 };
@@ -70,7 +71,7 @@ struct Exp {
 struct Exp2 {
   static constexpr auto schema = "exp2(Tensor self) -> Tensor";
   static constexpr auto doc = "2 to the power of self";
-  static constexpr auto types = types::kFloat;
+  static constexpr auto types = types::kFloatComplex;
   static constexpr auto promote = Promote::kToFloat;
   static auto eval(auto x) { return exp2(x); }
   static auto d_self(auto g, auto, auto y) { return g * (y * 0.693147180559945309417); }
@@ -79,7 +80,7 @@ struct Exp2 {
 struct Expm1 {
   static constexpr auto schema = "expm1(Tensor self) -> Tensor";
   static constexpr auto doc = "exp(self) - 1, accurate near zero";
-  static constexpr auto types = types::kFloat;
+  static constexpr auto types = types::kFloatComplex;
   static constexpr auto promote = Promote::kToFloat;
   static auto eval(auto x) { return expm1(x); }
   static auto d_self(auto g, auto, auto y) { return g * (y + 1); }
@@ -97,7 +98,7 @@ struct Log {
 struct Log2 {
   static constexpr auto schema = "log2(Tensor self) -> Tensor";
   static constexpr auto doc = "The logarithm to base 2";
-  static constexpr auto types = types::kFloat;
+  static constexpr auto types = types::kFloatComplex;
   static constexpr auto promote = Promote::kToFloat;
   static auto eval(auto x) { return log2(x); }
   static auto d_self(auto g, auto x) { return g / (x * 0.693147180559945309417); }
@@ -106,7 +107,7 @@ struct Log2 {
 struct Log10 {
   static constexpr auto schema = "log10(Tensor self) -> Tensor";
   static constexpr auto doc = "The logarithm to base 10";
-  static constexpr auto types = types::kFloat;
+  static constexpr auto types = types::kFloatComplex;
   static constexpr auto promote = Promote::kToFloat;
   static auto eval(auto x) { return log10(x); }
   static auto d_self(auto g, auto x) { return g / (x * 2.30258509299404568402); }
@@ -115,7 +116,7 @@ struct Log10 {
 struct Log1p {
   static constexpr auto schema = "log1p(Tensor self) -> Tensor";
   static constexpr auto doc = "log(1 + self), accurate near zero";
-  static constexpr auto types = types::kFloat;
+  static constexpr auto types = types::kFloatComplex;
   static constexpr auto promote = Promote::kToFloat;
   static auto eval(auto x) { return log1p(x); }
   static auto d_self(auto g, auto x) { return g / (x + 1); }
@@ -271,6 +272,9 @@ struct Digamma {
   static constexpr auto types = types::kFloat;
   static constexpr auto promote = Promote::kToFloat;
   static auto eval(auto x) { return digamma(x); }
+#ifndef EMBER_ISA
+  static void vjp(Grads& d, const Tensor& self) { d.set(0, d.g() * polygamma(1, self)); }
+#endif
 };
 
 struct Floor {

@@ -392,7 +392,7 @@ struct AvgPoolNd {
               "bool count_include_pad=True, int? divisor_override=None) -> Tensor");
   static constexpr auto doc = "The average of each window of [N, C, ...] or [C, ...]";
   static constexpr auto kind = Kind::kComposite;
-  static constexpr auto forms = form::kFunction;
+  static constexpr auto forms = form::kFunction | form::kOut;
   static Tensor call(const Tensor& self, DimsView kernel_size, DimsView stride, DimsView padding, bool ceil_mode,
                      bool count_include_pad, OptInt divisor_override) {
     MaxArguments a(pick<n>("avg_pool1d", "avg_pool2d", "avg_pool3d"), self, n, kernel_size, stride, padding, {1});
@@ -480,7 +480,8 @@ struct MaxUnpool {
     std::copy(output_size.begin(), output_size.end(), sizes.end() - n);
     flat.push_back(count(output_size));
     Tensor plane = zeros(flat, self.dtype(), self.device());
-    return reshape(scatter(plane, -1, flatten(indices, -n), flatten(self, -n)), sizes);
+    Tensor y = reshape(scatter(plane, -1, flatten(indices, -n), flatten(self, -n)), sizes);
+    return n == 2 && is_channels_last(self) ? contiguous(y, MemoryFormat::kChannelsLast) : y;
   }
 };
 struct MaxUnpool2d : MaxUnpool<2> {

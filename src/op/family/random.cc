@@ -186,10 +186,14 @@ struct RandomFrom : InplaceOp {
 
 // ---- new tensors ----
 
+Meta drawn(Meta m) {  // numbers come in the order of the destination's memory
+  m.any_strides = true;
+  return m;
+}
 Meta factory_meta(std::string_view op, DimsView size, OptDType dtype, OptDevice device) {
   DType d = dtype.value_or(default_dtype());
   EMBER_CHECK_NOT_IMPLEMENTED(is_differentiable(d), "\"", op, "\" not implemented for '", d, "'");
-  return Meta(size, d, device.value_or(kCpu));
+  return drawn(Meta(size, d, device.value_or(kCpu)));
 }
 
 struct Rand : FactoryOp {
@@ -226,7 +230,7 @@ struct RandintLow : FactoryOp {
   static constexpr auto doc = "Integers of [low, high), int64 unless given";
   static Meta infer(int64_t low, int64_t high, DimsView size, Generator*, OptDType dtype, OptDevice device) {
     check_bounds(low, high);
-    return Meta(size, dtype.value_or(DType::kInt64), device.value_or(kCpu));
+    return drawn(Meta(size, dtype.value_or(DType::kInt64), device.value_or(kCpu)));
   }
   static void cpu(Out y, int64_t low, int64_t high, DimsView, Generator* g, OptDType, OptDevice) {
     fill_integers(y, low, high, g);
@@ -311,36 +315,61 @@ struct RandintLike : LikeForm {
   }
 };
 
-// torch.normal with tensors of means and deviations: standard normal numbers, scaled and shifted.
-Tensor shifted_normal(const Tensor& mean, const Tensor& std, Generator* g) {
-  if (std.numel() > 0 && !std.is_meta() && !std->wrapped_number)
-    EMBER_CHECK(amin(std).item().to<double>() >= 0, "normal expects all elements of std >= 0.0");
-  Tensor z =
-      normal_(empty(broadcast_shapes(mean.sizes(), std.sizes()), (mean->wrapped_number ? std : mean).dtype()), 0, 1, g);
-  return add(mul(z, std), mean);
-}
-struct NormalTensors : LikeForm {
+// torch.normal with tensors of means and deviations: standard normal numbers, scaled and shifted. A sample has no
+// gradient, but it says so by zeros.
+struct NormalOp {
+  static constexpr auto kind = Kind::kOpaque;
+  static constexpr auto forms = form::kFunction | form::kOut;
+  static void draw(const Tensor& y, const Tensor& mean, const Tensor& std, Generator* g) {
+    const Without kernels_only(~Keys{0});
+    EMBER_CHECK(std.numel() == 0 || amin(std).item().to<double>() >= 0, "normal expects all elements of std >= 0.0");
+    fill_normal(y, 0, 1, g);
+    mul_(y, std), add_(y, mean);
+  }
+  static void check_std(const Tensor& std) {
+    EMBER_CHECK(!is_complex(std.dtype()), "normal expects standard deviation to be non-complex");
+  }
+  static void no_gradients(Grads& d) {
+    for (int i = 0; i < 2; ++i) {
+      if (d.wants(i)) d.set(i, zeros_like(d.g()));
+    }
+  }
+};
+struct NormalTensors : NormalOp {
   static constexpr auto schema =
       "normal.Tensor_Tensor(Tensor mean, Tensor std, *, Generator? generator=None) -> Tensor";
   static constexpr auto doc = "Normal numbers, each with its own mean and standard deviation";
-  static constexpr auto forms = form::kFunction | form::kOut;
-  static Tensor call(const Tensor& mean, const Tensor& std, Generator* g) { return shifted_normal(mean, std, g); }
+  static Meta infer(const Tensor& mean, const Tensor& std, Generator*) {
+    check_std(std);
+    return drawn(Meta(broadcast_shapes(mean.sizes(), std.sizes()), mean));
+  }
+  static void cpu(Out y, const Tensor& mean, const Tensor& std, Generator* g) { draw(y, mean, std, g); }
+  static void vjp(Grads& d, const Tensor&, const Tensor&, Generator*) { no_gradients(d); }
 };
-struct NormalTensorFloat : LikeForm {
+struct NormalTensorFloat : NormalOp {
   static constexpr auto schema =
       "normal.Tensor_float(Tensor mean, float std=1.0, *, Generator? generator=None) -> Tensor";
   static constexpr auto doc = "Normal numbers, each with its own mean";
-  static constexpr auto forms = form::kFunction | form::kOut;
-  static Tensor call(const Tensor& mean, double std, Generator* g) {
+  static Meta infer(const Tensor& mean, double std, Generator*) {
     EMBER_CHECK(std >= 0, "normal expects std >= 0.0, but found std ", std);
-    return add(normal_(empty_like(mean, {}, {}, MemoryFormat::kContiguous), 0, std, g), mean);
+    return drawn(Meta(mean.sizes(), mean));
   }
+  static void cpu(Out y, const Tensor& mean, double std, Generator* g) {
+    fill_normal(y, 0, std, g);
+    const Without kernels_only(~Keys{0});
+    add_(y, mean);
+  }
+  static void vjp(Grads& d, const Tensor&, double, Generator*) { no_gradients(d); }
 };
-struct NormalFloatTensor : LikeForm {
+struct NormalFloatTensor : NormalOp {
   static constexpr auto schema = "normal.float_Tensor(float mean, Tensor std, *, Generator? generator=None) -> Tensor";
   static constexpr auto doc = "Normal numbers, each with its own standard deviation";
-  static constexpr auto forms = form::kFunction | form::kOut;
-  static Tensor call(double mean, const Tensor& std, Generator* g) { return shifted_normal(Tensor(mean), std, g); }
+  static Meta infer(double, const Tensor& std, Generator*) {
+    check_std(std);
+    return drawn(Meta(std.sizes(), std));
+  }
+  static void cpu(Out y, double mean, const Tensor& std, Generator* g) { draw(y, Tensor(mean), std, g); }
+  static void vjp(Grads& d, double, const Tensor&, Generator*) { no_gradients(d); }
 };
 struct NormalFloats : FactoryOp {
   static constexpr auto schema =

@@ -1,6 +1,7 @@
 // Running reductions along a dim: sums, products, log-sums and extremes of everything up to an element.
 #include "kernel/cpu/scan.h"
 
+#include "op/family/dense.h"
 #include "op/family/reduce_common.h"
 
 namespace ember {
@@ -61,24 +62,25 @@ struct Logcumsumexp {
   static constexpr Saves saves{.inputs = 1, .outputs = 1};
   static Meta infer(const Tensor& x, int64_t dim) {
     wrap_dim(dim, x.dim());
-    EMBER_CHECK_NOT_IMPLEMENTED(is_floating(x.dtype()), "\"logcumsumexp_out_cpu\" not implemented for '", x.dtype(),
-                                "'");
+    EMBER_CHECK_NOT_IMPLEMENTED(is_differentiable(x.dtype()), "\"logcumsumexp_out_cpu\" not implemented for '",
+                                x.dtype(), "'");
     return Meta(x.sizes(), x);
   }
   static void cpu(Out y, const Tensor& x, int64_t dim) { cpu::running_logsumexp(y, x, wrap_dim(dim, x.dim())); }
   static void vjp(Grads& d, const Tensor& x, int64_t dim) {
     const Tensor g = d.g(), y = d.y();
     if (x.dim() == 0) return d.set(0, g);
-    // sum over j >= k of g[j] exp(x[k] - y[j]), in logarithms, for each sign of g
+    // sum over j >= k of g[j] exp(x[k] - y[j]), in logarithms, which real numbers have for each sign of g
     static const Op* const op = find_op("logcumsumexp");
-    const double low = x.dtype() == DType::kFloat64 ? -1e300 : x.dtype() == DType::kFloat16 ? -6e4 : -1e38;
-    auto part = [&](const Tensor& weight) {  // of zero: a number, as -inf would give nan in second derivatives
-      const Tensor none = le(weight, 0), logs = masked_fill(log(masked_fill(weight, none, 1)), none, low);
-      const Tensor back = flip(logs - y, {dim});
+    const DType real = real_of(x.dtype());
+    const double low = real == DType::kFloat64 ? -1e300 : real == DType::kFloat16 ? -6e4 : -1e38;
+    auto part = [&](const Tensor& weight, const Tensor& none) {  // of none: a number, as -inf would give nan in
+      const Tensor logs = masked_fill(log(masked_fill(weight, none, 1)), none, low);  // second derivatives
+      const Tensor back = flip(logs - conj_of(y), {dim});
       const Tensor sums = call_op(op, back, dim);
-      return exp(flip(sums, {dim}) + x);
+      return exp(flip(sums, {dim}) + conj_of(x));
     };
-    d.set(0, part(g) - part(-g));
+    d.set(0, is_complex(x.dtype()) ? part(g, eq(g, 0)) : part(g, le(g, 0)) - part(-g, ge(g, 0)));
   }
 };
 

@@ -392,6 +392,7 @@ struct SumToSize : Composite {
   static constexpr auto doc = "Sums over the dims along which a tensor of shape `size` would be broadcast to self";
   static constexpr auto forms = form::kMethod;
   static Tensor call(const Tensor& self, DimsView size) {
+    if (size.empty() && category(self.dtype()) < 2) return sum(self);  // in int64, as every sum of integers
     if (DimsView(self.sizes()) == size) return self;
     int64_t extra = self.dim() - static_cast<int64_t>(size.size());
     Dims dims;

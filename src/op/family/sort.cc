@@ -182,13 +182,13 @@ Tensor quantiles(std::string_view op, const Tensor& self, const Tensor& q, OptIn
   rows = std::get<0>(sort(rows, -1));
   const int64_t n = rows.sizes().back();
   const Tensor nan = isnan(rows);
-  Tensor last = full({}, static_cast<double>(n - 1), self.dtype());
+  Tensor last = full({}, static_cast<double>(n - 1), self.dtype(), self.device());
   if (skip_nan) last = maximum(to_dtype(sum(logical_not(nan), {{-1}}, true), self.dtype()) - 1, Tensor(0));
   // Ranks [.., number of quantiles]; with a nan in the row, the last place, which holds it.
   Dims broad(static_cast<size_t>(rows.dim()), 1);
   broad.back() = q.numel();
   Tensor ranks = reshape(q, broad) * last;
-  if (!skip_nan) ranks = where(any(nan, {{-1}}, true), Tensor(static_cast<double>(n - 1)).to(self.dtype()), ranks);
+  if (!skip_nan) ranks = where(any(nan, {{-1}}, true), last, ranks);
   Dims sizes(rows.sizes());
   sizes.back() = q.numel();
   ranks = expand(ranks, sizes);
@@ -233,7 +233,7 @@ Tensor quantiles(std::string_view op, const Tensor& self, const Tensor& q, OptIn
     static constexpr auto kind = Kind::kComposite; \
     static Tensor call(const Tensor& x, double q, OptInt dim, bool keepdim, std::string_view way) { \
       EMBER_CHECK(q >= 0 && q <= 1, op, "() q must be in the range [0, 1] but got ", q); \
-      return quantiles(op, x, full({}, q, x.dtype()), dim, keepdim, way, sizeof(skip) > 2); \
+      return quantiles(op, x, full({}, q, x.dtype(), x.device()), dim, keepdim, way, sizeof(skip) > 2); \
     } \
   };
 EMBER_QUANTILE(Quantile, "quantile", ".")
@@ -269,7 +269,7 @@ Tensor3 distinct_slices(const Tensor& x, int64_t dim) {
   const int64_t d = wrap_dim(dim, x.dim());
   cpu::UniqueSlices u = cpu::unique_slices(x, d, kConsecutive);
   const Without kernels_only(~Keys{0});
-  return {index_select(x, d, u.first), u.inverse, u.counts};
+  return {movedim(index_select(movedim(x, {d}, {0}), 0, u.first), {0}, {d}), u.inverse, u.counts};  // slices lie whole
 }
 struct UniqueDim {
   static constexpr auto schema =

@@ -307,7 +307,7 @@ Tensor covariance(const Tensor& self, int64_t correction, const Tensor& fweights
   const Tensor total = w.defined() ? sum(w) : Tensor(x.sizes()[1]);
   const Tensor average = w.defined() ? sum(x * w, {{1}}) / total : sum(x, {{1}}) / total;
   Tensor norm;
-  if (w.defined() && aweights.defined() && correction != 0) norm = total - sum(w * aweights) / total * correction;
+  if (w.defined() && aweights.defined() && correction != 0) norm = total - sum(w * aweights) * correction / total;
   else norm = total - correction;
   norm = maximum(norm, Tensor(0));
   x = x - unsqueeze(average, 1);

@@ -372,6 +372,7 @@ struct SliceScatter : Composite {
       "slice_scatter(Tensor self, Tensor src, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) -> "
       "Tensor";
   static constexpr auto doc = "A copy of self with src at slice(dim, start, end, step)";
+  static constexpr auto forms = form::kPlain;
   static Tensor call(const Tensor& self, const Tensor& src, int64_t dim, OptInt start, OptInt end, int64_t step) {
     return SelectScatter::scatter_into(self, src, [&](const Tensor& y) { return slice(y, dim, start, end, step); });
   }
@@ -399,6 +400,7 @@ struct AsStridedScatter : Composite {
 struct NarrowCopy : Composite {
   static constexpr auto schema = "narrow_copy(Tensor self, int dim, SymInt start, SymInt length) -> Tensor";
   static constexpr auto doc = "A copy of narrow(dim, start, length)";
+  static constexpr auto forms = form::kPlain;
   static Tensor call(const Tensor& self, int64_t dim, int64_t start, int64_t length) {
     return clone(narrow(self, dim, start, length), MemoryFormat::kContiguous);
   }

@@ -1,7 +1,5 @@
 """Pooling over the spatial dims of [N, C, ...] or [C, ...]: max, average, power mean, adaptive, fractional, undone."""
 
-import math
-
 import ember
 
 from .bind import op
@@ -168,18 +166,16 @@ def _unpool_output_size(input, kernel_size, stride, padding, output_size):
 
 
 def _max_unpool(dims):
+    unpool = op("max_unpool3d" if dims == 3 else "max_unpool2d")
+
     def inverse(input, indices, kernel_size, stride=None, padding=0, output_size=None):
         kernel = _tuple(kernel_size, dims)
         step = kernel if stride is None else _tuple(stride, dims)
-        size = _unpool_output_size(input, kernel, step, _tuple(padding, dims), output_size)
-        if indices.shape != input.shape:
-            raise RuntimeError(
-                f"max_unpool{dims}d: Expected shape of indices to be same as that of the input tensor ({input.shape}) "
-                f"but got indices tensor with shape: {indices.shape}"
-            )
-        lead = input.shape[:-dims]
-        flat = input.new_zeros((*lead, math.prod(size)))
-        return flat.scatter(-1, indices.flatten(-dims), input.flatten(-dims)).reshape(*lead, *size)
+        around = _tuple(padding, dims)
+        size = _unpool_output_size(input, kernel, step, around, output_size)
+        if dims == 1:
+            return unpool(input.unsqueeze(-1), indices.unsqueeze(-1), [*size, 1]).squeeze(-1)
+        return unpool(input, indices, size, step, around) if dims == 3 else unpool(input, indices, size)
 
     inverse.__name__ = inverse.__qualname__ = f"max_unpool{dims}d"
     inverse.__doc__ = f"Puts the maxima of max_pool{dims}d back at their `indices`, zeros elsewhere."
