@@ -151,7 +151,7 @@ struct NativeLayerNormBackward {
   static std::array<Meta, 3> infer(const Tensor& g, const Tensor& x, DimsView shape, const Tensor& mean,
                                    const Tensor& rstd, const OptTensor& weight, const OptTensor& bias,
                                    Span<bool> mask) {
-    auto made = NativeLayerNorm::infer(x, shape, weight, bias, 0);
+    auto made = LayerNormKernel::infer(x, shape, weight, bias, 0);
     check_gradients("native_layer_norm_backward", g, x, {&mean, &made[1]}, {&rstd, &made[2]}, mask, 3);
     return {only_if(mask[0], Meta(x.sizes(), x)), only_if(mask[1], Meta(shape, x)), only_if(mask[2], Meta(shape, x))};
   }
@@ -354,7 +354,7 @@ struct NativeGroupNormBackward {
   static std::array<Meta, 3> infer(const Tensor& g, const Tensor& x, const Tensor& mean, const Tensor& rstd,
                                    const OptTensor& weight, int64_t n, int64_t c, int64_t inner, int64_t group,
                                    Span<bool> mask) {
-    auto made = NativeGroupNorm::infer(x, weight, {}, n, c, inner, group, 0);
+    auto made = GroupNormKernel::infer(x, weight, {}, n, c, inner, group, 0);
     check_gradients("native_group_norm_backward", g, x, {&mean, &made[1]}, {&rstd, &made[2]}, mask, 3);
     Meta channel(Dims{c}, x);
     return {only_if(mask[0], Meta(x.sizes(), x)), only_if(mask[1], channel), only_if(mask[2], channel)};
@@ -551,7 +551,7 @@ struct NativeBatchNormBackward {
   static constexpr auto forms = form::kFunction;
   static std::array<Meta, 3> infer(const Tensor& g, const Tensor& x, const OptTensor& weight, const Tensor& mean,
                                    const Tensor& rstd, bool training, Span<bool> mask) {
-    auto made = NativeBatchNorm::infer(x, weight, {}, mean, rstd, training, 0, 0);
+    auto made = BatchNormKernel::infer(x, weight, {}, mean, rstd, training, 0, 0);
     check_gradients("_native_batch_norm_backward", g, x, {&mean, &made[1]}, {&rstd, &made[2]}, mask, 3);
     Meta channel(Dims{x->sizes[1]}, x);
     return {only_if(mask[0], batch_meta(x)), only_if(mask[1], channel), only_if(mask[2], channel)};

@@ -481,7 +481,7 @@ struct MaxUnpool {
     flat.push_back(count(output_size));
     Tensor plane = zeros(flat, self.dtype(), self.device());
     Tensor y = reshape(scatter(plane, -1, flatten(indices, -n), flatten(self, -n)), sizes);
-    return n == 2 && is_channels_last(self) ? contiguous(y, MemoryFormat::kChannelsLast) : y;
+    return n == 2 && is_channels_last(self, n) ? contiguous(y, MemoryFormat::kChannelsLast) : y;
   }
 };
 struct MaxUnpool2d : MaxUnpool<2> {
