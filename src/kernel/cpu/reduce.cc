@@ -125,14 +125,15 @@ class Reducer {
 
  private:
   static constexpr int64_t kChunk = kReduceChunk<T>, kLanes = kReduceLanes<T>, kBlock = kLanes * kReduceRows;
+  static constexpr int64_t kUnit = kChunk / 4;              // rows of columns that are reduced at a time
+  static constexpr int64_t kLaneBytes = int64_t{64} << 10;  // of one block of columns
 
   void rows(T* out) {
     parallel_for(0, w_.outputs, grain_for(w_.n), [&](int64_t begin, int64_t end) {
       const Scratch buffer(kChunk * sizeof(T)), raw(kChunk * 16);
       Cursor c(w_.kept, begin);
-      const bool direct = !w_.convert && (w_.n == 1 || (w_.reduced.sizes.size() == 1 && w_.reduced.strides[0] == 1));
       for (int64_t i = begin; i < end;) {
-        const int64_t len = direct && !each_ ? std::min(c.left(), end - i) : 1;
+        const int64_t len = w_.direct() && !each_ ? std::min(c.left(), end - i) : 1;
         const T* x = w_.sequence(c.offset, 0, w_.n, raw.as<char>(), buffer.as<T>());
         k_.rows(x, w_.n, c.stride(), len, each_ ? each_[i] : p_, out + i);  // `kept` is in the order of the result
         c.advance(len), i += len;
@@ -141,28 +142,26 @@ class Reducer {
   }
 
   void inner(T* out) {
-    const Scratch partials(static_cast<size_t>(w_.outputs * chunks_ * kLanes) * sizeof(T));
+    const int64_t runs = cut(w_.n, kReduceRun<T>);
+    const Scratch partials(static_cast<size_t>(w_.outputs * runs * kLanes) * sizeof(T));
     std::atomic<bool> done{false};  // any and all of everything may stop early
-    parallel_for(0, w_.outputs * chunks_, cut(kPiece, kChunk), [&](int64_t begin, int64_t end) {
-      const Scratch buffer(kChunk * sizeof(T)), raw(kChunk * 16);
+    parallel_for(0, w_.outputs * runs, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         T* lanes = partials.as<T>() + i * kLanes;
         if (std::is_same_v<T, uint8_t> && done.load(std::memory_order_relaxed)) {
           std::fill_n(lanes, kLanes, k_.identity);
           continue;
         }
-        const int64_t at = i % chunks_ * kChunk, n = std::min(kChunk, w_.n - at);
-        const int64_t base = Cursor(w_.kept, i / chunks_).offset;
-        k_.lanes(w_.sequence(base, at, n, raw.as<char>(), buffer.as<T>()), n, each_ ? each_[i / chunks_] : p_, lanes);
+        run_lanes(Cursor(w_.kept, i / runs).offset, i % runs * kReduceRun<T>, each_ ? each_[i / runs] : p_, lanes);
         if (std::is_same_v<T, uint8_t> && w_.outputs == 1) {
           if (std::any_of(lanes, lanes + kLanes, [&](T v) { return v == T(k_.identity == T(0)); })) done = true;
         }
       }
     });
-    parallel_for(0, w_.outputs, grain_for(chunks_ * kLanes), [&](int64_t begin, int64_t end) {
-      Counter<T> joined(k_, kLanes, chunks_);
+    parallel_for(0, w_.outputs, grain_for(runs * kLanes), [&](int64_t begin, int64_t end) {
+      Counter<T> joined(k_, kLanes, runs);
       for (int64_t i = begin; i < end; ++i) {
-        for (int64_t c = 0; c < chunks_; ++c) joined.push(partials.as<T>() + (i * chunks_ + c) * kLanes);
+        for (int64_t r = 0; r < runs; ++r) joined.push(partials.as<T>() + (i * runs + r) * kLanes);
         T* lanes = joined.finish();
         fold(k_, lanes, kLanes, 1);
         out[i] = lanes[0];
@@ -170,35 +169,48 @@ class Reducer {
     });
   }
 
+  // The lanes of the run that starts at element `at` of a sequence, by chunks where they must be brought together.
+  void run_lanes(int64_t base, int64_t at, T p, T* lanes) const {
+    const int64_t n = std::min(kReduceRun<T>, w_.n - at);
+    if (w_.direct()) return k_.lanes(w_.sequence(base, at, n, nullptr, nullptr), n, p, lanes);
+    const Scratch buffer(kChunk * sizeof(T)), raw(kChunk * 16);
+    Counter<T> joined(k_, kLanes, cut(n, kChunk));
+    for (int64_t done = 0; done < n; done += kChunk) {
+      const int64_t m = std::min(kChunk, n - done);
+      k_.lanes(w_.sequence(base, at + done, m, raw.as<char>(), buffer.as<T>()), m, p, joined.fresh());
+      joined.push();
+    }
+    std::copy_n(joined.finish(), kLanes, lanes);
+  }
+
   // Lanes that no element reaches would only join the identity.
   int64_t lanes_used() const { return std::min(kLanes, int64_t(std::bit_ceil(uint64_t(w_.n)))); }
 
   void columns(T* out) {
-    const int64_t lanes = lanes_used(), size = lanes * w_.width;
-    const Scratch partials(chunks_ == 1 ? 0 : static_cast<size_t>(w_.tasks() * chunks_ * size) * sizeof(T));
-    parallel_for(
-        0, w_.tasks() * chunks_, grain_for(w_.width * std::min(w_.n, kChunk)), [&](int64_t begin, int64_t end) {
-          const Scratch buffer(size * sizeof(T)), raw(size * 16);
-          for (int64_t i = begin; i < end; ++i) {
-            w_.tile(i / chunks_, [&](int64_t base, int64_t place, int64_t width) {
-              Counter<T> blocks(k_, lanes * width, kReduceBlocks);
-              const int64_t at = i % chunks_ * kChunk, n = std::min(kChunk, w_.n - at);
-              chunk(base, place, at, n, width, lanes, blocks, raw.as<char>(), buffer.as<T>());
-              T* joined = blocks.finish();
-              if (chunks_ > 1)
-                return void(
-                    std::memcpy(partials.as<T>() + i * size, joined, static_cast<size_t>(lanes * width) * sizeof(T)));
-              fold(k_, joined, lanes, width);
-              spread(out + place, w_.axis_out, joined, width);
-            });
-          }
+    const int64_t lanes = lanes_used(), units = cut(w_.n, kUnit);
+    w_.narrow(kLaneBytes / (kLanes * sizeof(T)), units);
+    const int64_t size = lanes * w_.width;
+    const Scratch partials(units == 1 ? 0 : static_cast<size_t>(w_.tasks() * units * size) * sizeof(T));
+    parallel_for(0, w_.tasks() * units, grain_for(w_.width * std::min(w_.n, kUnit)), [&](int64_t begin, int64_t end) {
+      const Scratch buffer(size * sizeof(T)), raw(size * 16);
+      for (int64_t i = begin; i < end; ++i) {
+        w_.tile(i / units, [&](int64_t base, int64_t place, int64_t width) {
+          Counter<T> blocks(k_, lanes * width, kUnit / kBlock);
+          const int64_t at = i % units * kUnit, n = std::min(kUnit, w_.n - at);
+          unit(base, place, at, n, width, lanes, blocks, raw.as<char>(), buffer.as<T>());
+          T* joined = blocks.finish();
+          if (units > 1) return void(std::copy_n(joined, lanes * width, partials.as<T>() + i * size));
+          fold(k_, joined, lanes, width);
+          spread(out + place, w_.axis_out, joined, width);
         });
-    if (chunks_ == 1) return;
-    parallel_for(0, w_.tasks(), grain_for(chunks_ * size), [&](int64_t begin, int64_t end) {
+      }
+    });
+    if (units == 1) return;
+    parallel_for(0, w_.tasks(), grain_for(units * size), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         w_.tile(i, [&](int64_t, int64_t place, int64_t width) {
-          Counter<T> all(k_, lanes * width, chunks_);
-          for (int64_t c = 0; c < chunks_; ++c) all.push(partials.as<T>() + (i * chunks_ + c) * size);
+          Counter<T> all(k_, lanes * width, units);
+          for (int64_t u = 0; u < units; ++u) all.push(partials.as<T>() + (i * units + u) * size);
           T* joined = all.finish();
           fold(k_, joined, lanes, width);
           spread(out + place, w_.axis_out, joined, width);
@@ -207,27 +219,49 @@ class Reducer {
     });
   }
 
-  // The blocks of one chunk of rows.
-  void chunk(int64_t base, int64_t place, int64_t at, int64_t n, int64_t width, int64_t lanes, Counter<T>& blocks,
-             char* raw, T* buffer) const {
-    const bool flat = w_.flat() && !each_;
+  // The blocks of one unit of rows.
+  void unit(int64_t base, int64_t place, int64_t at, int64_t n, int64_t width, int64_t lanes, Counter<T>& blocks,
+            char* raw, T* buffer) const {
+    const bool flat = w_.flat() && !each_, direct = w_.rows_direct() && !each_;
     Cursor c(w_.reduced, at);
     for (int64_t done = 0; done < n;) {
       T* acc = blocks.fresh();
       std::fill_n(acc, lanes * width, k_.identity);
       const int64_t block_end = std::min(n, done + kBlock);
+      if (direct) {
+        const T* x = w_.row(base + (at + done) * w_.row_stride(), width, nullptr, nullptr);
+        block(x, block_end - done, width, lanes, flat ? lanes : 1, acc);
+        done = block_end;
+      }
       while (done < block_end) {
         const int64_t rows = std::min(lanes, block_end - done);
         if (flat) {
-          k_.accumulate(acc, w_.row(base + (at + done) * width, rows * width, raw, buffer), rows * width, p_);
+          k_.accumulate(acc, w_.row(base + (at + done) * width, rows * width, raw, buffer), rows * width, 1, 0, p_);
         } else {
           for (int64_t r = 0; r < rows; ++r, c.advance(1))
             k_.accumulate(acc + r * width, shifted(w_.row(base + c.offset, width, raw, buffer), place, width, buffer),
-                          width, p_);
+                          width, 1, 0, p_);
         }
         done += rows;
       }
       blocks.push();
+    }
+  }
+
+  // n rows that memory holds as they are, `together` of them without a gap. Rows of one lane are taken four at a time,
+  // so that each lane is read and written a quarter as often and memory is read as four streams.
+  void block(const T* x, int64_t n, int64_t width, int64_t lanes, int64_t together, T* acc) const {
+    constexpr int64_t kGroup = 4;
+    const int64_t stride = w_.row_stride();
+    for (int64_t group = 0; group < n; group += kGroup * lanes) {
+      for (int64_t r = 0; r < lanes && group + r < n; r += together) {
+        const T* from = x + (group + r) * stride;
+        const int64_t left = n - group - r, whole = std::min(kGroup, (left - together + lanes) / lanes);
+        T* to = acc + r * width;
+        if (whole > 0) k_.accumulate(to, from, together * width, whole, lanes * stride, p_);
+        if (const int64_t rest = left - whole * lanes; whole < kGroup && together > 1 && rest > 0)
+          k_.accumulate(to, from + whole * lanes * stride, rest * width, 1, 0, p_);
+      }
     }
   }
 
@@ -238,7 +272,7 @@ class Reducer {
     return buffer;
   }
 
-  const Walk<T>& w_;
+  Walk<T> w_;
   const ReduceTable<T>& k_;
   T p_;
   const T* each_;

@@ -31,16 +31,20 @@ inline constexpr int kReduceRows = 16;    // rows of lanes in a block
 inline constexpr int kReduceBlocks = 16;  // blocks in a chunk
 template <class T>
 inline constexpr int64_t kReduceChunk = int64_t{kReduceLanes<T>} * kReduceRows* kReduceBlocks;
+// What a thread reduces at a time where memory holds it as it is: joining its blocks, or its chunks, is the same tree.
+template <class T>
+inline constexpr int64_t kReduceRun = 8 * kReduceChunk<T>;
 
 template <class T>
 struct ReduceTable {
   T identity;
-  // The lanes of at most one chunk of contiguous elements.
+  // The lanes of at most one run of contiguous elements.
   void (*lanes)(const T* x, int64_t n, T p, T* out);
   // out[r] = x[r * stride, ... + n) reduced, for rows of at most one chunk.
   void (*rows)(const T* x, int64_t n, int64_t stride, int64_t rows, T p, T* out);
-  void (*accumulate)(T* acc, const T* x, int64_t n, T p);  // acc[i] = combine(acc[i], map(x[i]))
-  void (*merge)(T* acc, const T* x, int64_t n);            // acc[i] = combine(acc[i], x[i])
+  // acc[i] = combine(acc[i], map(x[i])) for each of `rows` rows x.
+  void (*accumulate)(T* acc, const T* x, int64_t n, int64_t rows, int64_t stride, T p);
+  void (*merge)(T* acc, const T* x, int64_t n);  // acc[i] = combine(acc[i], x[i])
 };
 
 // First extreme element (nan is the most extreme) and mean with squared deviations, by contiguous runs.

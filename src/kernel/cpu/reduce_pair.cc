@@ -114,7 +114,7 @@ class Moments {
         w_.tile(i / chunks_, [&](int64_t base, int64_t place, int64_t width) {
           T* out = lanes.as<T>();
           tree(base, at, n, width, out, raw.as<char>(), buffer.as<T>(),
-               [&](T* acc, const T* row) { accumulate(acc, row, width, T(0)); });
+               [&](T* acc, const T* row) { accumulate(acc, row, width, 1, 0, T(0)); });
           for (int64_t j = 0; j < width; ++j) means[j] = out[j] / static_cast<T>(n);
           tree(base, at, n, width, out, raw.as<char>(), buffer.as<T>(),
                [&](T* acc, const T* row) { square(acc, row, means, width); });

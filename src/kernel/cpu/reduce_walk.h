@@ -46,10 +46,14 @@ struct Walk {
     choose();
   }
 
+  // Sequences lie in memory as they are.
+  bool direct() const { return !convert && dense(); }
+  bool dense() const { return reduced.sizes.empty() || (reduced.sizes.size() == 1 && reduced.strides[0] == 1); }
+
   // Elements [at, at + count) of the sequence of the output that starts at `base`, contiguous and of type T.
   const T* sequence(int64_t base, int64_t at, int64_t count, char* raw, T* buffer) const {
     const char* from = data + base * item;
-    if (reduced.sizes.size() <= 1 && (reduced.sizes.empty() || reduced.strides[0] == 1)) {
+    if (dense()) {
       from += at * item;
       if (!convert) return reinterpret_cast<const T*>(from);
       convert(from, buffer, count);
@@ -81,6 +85,17 @@ struct Walk {
   // Rows follow each other without gaps, each one a whole tile.
   bool flat() const {
     return axis_stride == 1 && tiles == 1 && reduced.sizes.size() == 1 && reduced.strides[0] == axis;
+  }
+
+  // Rows lie in memory as they are, row_stride() elements apart.
+  bool rows_direct() const { return !convert && axis_stride == 1 && reduced.sizes.size() <= 1; }
+  int64_t row_stride() const { return reduced.sizes.empty() ? 0 : reduced.strides[0]; }
+
+  // Tiles of `most` columns, so that memory is read in long runs; narrower ones where that leaves too few tasks.
+  void narrow(int64_t most, int64_t rows_tasks) {
+    constexpr int64_t kTasks = 4, kLeast = 1024 / sizeof(T);
+    width = std::min(axis, most), tiles = (axis + width - 1) / width;
+    while (width / 2 >= kLeast && tasks() * rows_tasks < kTasks) width /= 2, tiles = (axis + width - 1) / width;
   }
 
   // Calls f(task, input offset, output place, width) for tile `task` of the outputs: tiles of all other kept axes.

@@ -1,5 +1,7 @@
 // Reductions of contiguous runs for one instruction set: the rules of kernel/reduce_rules.h over 16 virtual lanes,
 // whatever the width of the registers. Tails are padded with the identity and take the same body.
+#include <bit>
+
 #include "kernel/cpu/reduce_kernels.h"
 #include "kernel/cpu/vec_math.h"
 #include "kernel/reduce_rules.h"
@@ -17,6 +19,19 @@ EMBER_INLINE Vec<T> rotate(Vec<T> v, int by) {
   return r;
 }
 
+// A load in a loop over much memory. Processors fetch ahead by what each load instruction has touched before; two loads
+// to a cache line, in a loop that is unrolled a little but not out of existence, keep them going best.
+template <class T>
+EMBER_INLINE Vec<T> stream(const T* p) {
+#if defined(__AVX512F__)
+  const __m256 low = _mm256_loadu_ps(reinterpret_cast<const float*>(p));
+  return Vec<T>((Raw<T>)_mm512_insertf32x8(_mm512_castps256_ps512(low),
+                                           _mm256_loadu_ps(reinterpret_cast<const float*>(p) + 8), 1));
+#else
+  return Vec<T>::load(p);
+#endif
+}
+
 template <class R, class T>
 struct Tree {
   using V = Vec<T>;
@@ -29,14 +44,10 @@ struct Tree {
     for (int r = 0; r < kRegs; ++r) a.v[r] = V(R::template identity<T>);
     return a;
   }
-  static EMBER_INLINE Lanes join(Lanes a, Lanes b) {
-    for (int r = 0; r < kRegs; ++r) a.v[r] = R::combine(a.v[r], b.v[r]);
-    return a;
-  }
   // One row of lanes; `n` < kReduceLanes only in the last.
   static EMBER_INLINE Lanes row(Lanes a, const T* x, V p) {
 #pragma GCC unroll 4
-    for (int r = 0; r < kRegs; ++r) a.v[r] = R::combine(a.v[r], R::map(V::load(x + r * L), p));
+    for (int r = 0; r < kRegs; ++r) a.v[r] = R::combine(a.v[r], R::map(stream(x + r * L), p));
     return a;
   }
   static EMBER_INLINE Lanes last_row(Lanes a, const T* x, int64_t n, V p) {
@@ -51,30 +62,39 @@ struct Tree {
     return a;
   }
 
-  // At most one chunk.
+  // Joined blocks wait in memory, as in a binary counter.
+  using Stack = T[std::bit_width(unsigned{kReduceRun<T> / kReduceChunk<T> * kReduceBlocks}) + 1][kReduceLanes<T>];
+  static EMBER_INLINE Lanes join(const T* waiting, Lanes b) {
+    for (int r = 0; r < kRegs; ++r) b.v[r] = R::combine(V::load(waiting + r * L), b.v[r]);
+    return b;
+  }
+  static EMBER_INLINE void push(Stack& stack, int64_t blocks, Lanes a) {
+    int k = 0;
+    for (; blocks >> k & 1; ++k) a = join(stack[k], a);
+    for (int r = 0; r < kRegs; ++r) a.v[r].store(stack[k] + r * L);
+  }
+
+  // At most one run.
   static EMBER_INLINE Lanes reduce(const T* x, int64_t n, V p) {
     constexpr int64_t kRow = kReduceLanes<T>, kBlock = kRow * kReduceRows;
-    Lanes stack[6];
+    alignas(kVecBytes) Stack stack;
     int64_t blocks = 0;
     for (; n >= kBlock; ++blocks, x += kBlock, n -= kBlock) {
       Lanes a = identity();
-#pragma GCC unroll 16
+#pragma GCC unroll 4
       for (int i = 0; i < kReduceRows; ++i) a = row(a, x + i * kRow, p);
-      int k = 0;
-      for (; blocks >> k & 1; ++k) a = join(stack[k], a);
-      stack[k] = a;
+      push(stack, blocks, a);
     }
     if (n > 0 || blocks == 0) {
       Lanes a = identity();
       for (; n >= kRow; n -= kRow, x += kRow) a = row(a, x, p);
       if (n > 0) a = last_row(a, x, n, p);
       if (blocks == 0) return a;
-      int k = 0;
-      for (; blocks >> k & 1; ++k) a = join(stack[k], a);
-      stack[k] = a, ++blocks;
+      push(stack, blocks++, a);
     }
     int k = __builtin_ctzll(static_cast<uint64_t>(blocks));
-    Lanes a = stack[k];
+    Lanes a;
+    for (int r = 0; r < kRegs; ++r) a.v[r] = V::load(stack[k] + r * L);
     for (++k; blocks >> k; ++k)
       if (blocks >> k & 1) a = join(stack[k], a);
     return a;
@@ -97,11 +117,24 @@ struct Tree {
   static void rows(const T* x, int64_t n, int64_t stride, int64_t rows, T p, T* out) {
     for (int64_t r = 0; r < rows; ++r) out[r] = fold(reduce(x + r * stride, n, V(p)));
   }
-  static void accumulate(T* acc, const T* x, int64_t n, T p) {
-    const V order(p);
+  template <int kRows>
+  static EMBER_INLINE void accumulate_rows(T* acc, const T* x, int64_t n, int64_t stride, V order) {
     int64_t i = 0;
-    for (; i + L <= n; i += L) R::combine(V::load(acc + i), R::map(V::load(x + i), order)).store(acc + i);
-    if (i < n) R::combine(V::load_n(acc + i, n - i), R::map(V::load_n(x + i, n - i), order)).store_n(acc + i, n - i);
+    for (; i + L <= n; i += L) {
+      V a = V::load(acc + i);
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) a = R::combine(a, R::map(V::load(x + r * stride + i), order));
+      a.store(acc + i);
+    }
+    if (i == n) return;
+    V a = V::load_n(acc + i, n - i);
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) a = R::combine(a, R::map(V::load_n(x + r * stride + i, n - i), order));
+    a.store_n(acc + i, n - i);
+  }
+  static void accumulate(T* acc, const T* x, int64_t n, int64_t rows, int64_t stride, T p) {
+    for (; rows >= 4; rows -= 4, x += 4 * stride) accumulate_rows<4>(acc, x, n, stride, V(p));
+    for (; rows > 0; --rows, x += stride) accumulate_rows<1>(acc, x, n, stride, V(p));
   }
   static void merge(T* acc, const T* x, int64_t n) {
     int64_t i = 0;
