@@ -103,7 +103,6 @@ EMBER_API void run_backend(Call& call);
 // know nothing of though they go to their base.
 EMBER_API void check_writable(const Op& op, const Tensor& x);
 EMBER_API void check_view_tracked(const Tensor& x);
-EMBER_API void rethrow_with_op(const Op& op);  // adds nothing when the message already opens with the op's name
 
 // Keys set aside while it lives.
 class Without {

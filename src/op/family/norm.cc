@@ -115,7 +115,7 @@ struct LayerNormKernel {
       return;
     }
     bool mask[3] = {d.wants(0), d.wants(2), d.wants(3)};
-    auto [dx, dw, db] = native_layer_norm_backward(g, x, shape, d.y(1), d.y(2), weight, bias, Span<bool>(mask, 3));
+    auto [dx, dw, db] = native_layer_norm_backward(g, x, shape, d.y(1), d.y(2), weight, {}, Span<bool>(mask, 3));
     d.set(0, dx), d.set(2, dw), d.set(3, db);
   }
 };
