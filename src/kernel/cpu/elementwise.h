@@ -29,6 +29,10 @@ EMBER_API Operand operand(const Tensor& x, DimsView sizes, DType compute, Dims& 
 // For all elements of `sizes`: out = tile(in...). `out` may be one of `in` (exactly, not shifted).
 EMBER_API void elementwise(TileFn tile, DimsView sizes, const Operand& out, Span<Operand> in, const void* params);
 
+// The same for n elements of dense operands that have the tile's own types, of so many bytes each.
+EMBER_API void elementwise_dense(TileFn tile, void* out, int64_t out_size, Span<const void*> in,
+                                 const int64_t* in_sizes, const void* params, int64_t n);
+
 // dst = src, broadcast and converted. dst and src must not overlap unless they are the same.
 EMBER_API void copy(const Tensor& dst, const Tensor& src);
 EMBER_API void fill(const Tensor& dst, const Scalar& value);
