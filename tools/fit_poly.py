@@ -80,9 +80,10 @@ FITS = [
     ("sinh", root(lambda x: (mp.sinh(x) / x - 1) / x**2), lambda z: z + 0.01, 0, 1, 3, 6),
     ("asin", root(lambda x: (mp.asin(x) / x - 1) / x**2), lambda z: z + 0.01, 0, 0.25, 4, 12),
     ("atan", root(lambda x: (mp.atan(x) / x - 1) / x**2), lambda z: z + 0.01, 0, 0.3601, 6, 14),
-    ("erf", root(lambda x: mp.erf(x) / x - 1), one, 0, 0.81, 6, 11),
-    # float: log(erfc(x)) where erf is 1 - exp of it
-    ("erf_tail", lambda x: mp.log(mp.erfc(x)), mp.erfc, 0.9, 4.0, 7, None),
+    ("erf", root(lambda x: mp.erf(x) / x - 1), one, 0, 0.64, 5, None),
+    ("erf", root(lambda x: mp.erf(x) / x - 1), one, 0, 0.81, None, 11),
+    # float: log2(erfc(x)) where erf is 1 - exp2 of it
+    ("erf_tail", lambda x: mp.log(mp.erfc(x), 2), lambda x: mp.erfc(x) * LN2, 0.6, 4.0, 7, None),
     # double: (1 + 2x) exp(x^2) erfc(x) over t = (x - 4) / (x + 4)
     ("erfcx", lambda t: erfcx_of(t), one, -0.8, 0.7455, None, 21),
     ("lgamma1", away_from_zero(lambda x: mp.loggamma(1 + x) / x), one, -0.5, 0.5, None, 27),

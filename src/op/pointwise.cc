@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "base/cpu_features.h"
-#include "base/parallel.h"
 #include "kernel/cpu/elementwise.h"
 
 namespace ember {
@@ -205,12 +204,9 @@ Tensor pointwise_fast(const Op& op, const Value* args) {
     direct.tile(out.data(), in, params.bytes, x->numel);
     return out;
   }
-  const int64_t result_size = item_size(direct.result);
-  parallel_for(0, x->numel, kPiece, [&](int64_t begin, int64_t end) {
-    const void* at[4];
-    for (int i = 0; i < p.inputs; ++i) at[i] = static_cast<const char*>(in[i]) + begin * size;
-    direct.tile(out.data<char>() + begin * result_size, at, params.bytes, end - begin);
-  });
+  const int64_t sizes[4] = {size, size, size, size};
+  cpu::elementwise_dense(direct.tile, out.data(), item_size(direct.result),
+                         Span<const void*>(in, static_cast<size_t>(p.inputs)), sizes, params.bytes, x->numel);
   return out;
 }
 
@@ -226,13 +222,18 @@ void pointwise_run(const Op& op, const Value* args, const Tensor& out) {
   // The common case runs on the operands as they are.
   bool direct = out->contiguous && out.dtype() == result;
   const void* in[4];
+  int64_t in_sizes[4];
   for (int i = 0; i < p.inputs && direct; ++i) {
     const Tensor& x = args[i].tensor();
     direct =
         x->contiguous && x.dtype() == (p.mask_inputs >> i & 1 ? DType::kBool : compute) && x.sizes() == out.sizes();
-    in[i] = direct ? x.data() : nullptr;
+    in[i] = direct ? x.data() : nullptr, in_sizes[i] = item_size(x.dtype());
   }
   if (direct && out.numel() <= kPiece) return tile(out.data(), in, params.bytes, out.numel());
+  if (direct)
+    return cpu::elementwise_dense(tile, out.data(), item_size(result),
+                                  Span<const void*>(in, static_cast<size_t>(p.inputs)), in_sizes, params.bytes,
+                                  out.numel());
   Dims strides[5];
   cpu::Operand ops[4];
   for (int i = 0; i < p.inputs; ++i) {

@@ -282,3 +282,30 @@ def test_out_that_is_the_argument():
             m.add(x, m.ones(2, 3, 4), out=x)
         with pytest.raises(TypeError):
             m.where(x > 0, out=x)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int64"])
+@pytest.mark.parametrize("shape", [(300_007,), (5003, 1100), (2100, 37), (70_001, 3), (1025, 2, 517)])
+def test_runs_and_columns(shape, dtype):
+    """Whole numbers, whose sums are exact: nothing is lost or counted twice where runs, units and tiles meet."""
+    x = np.random.default_rng(5).integers(-3, 4, size=shape)
+    y = ember.from_numpy(x).to(getattr(ember, dtype))
+    for dim in range(len(shape)):
+        assert (y.double().sum(dim).numpy() == x.sum(dim)).all()
+        assert (y.sum(dim, dtype=None if dtype != "bfloat16" else ember.float32).numpy() == x.sum(dim)).all()
+        assert (y.amax(dim).double().numpy() == x.max(dim)).all()
+        assert (y.transpose(0, -1).amin(dim).double().numpy() == x.swapaxes(0, -1).min(dim)).all()
+    assert y.double().sum().item() == x.sum()
+
+
+def test_results_larger_than_the_caches():
+    """Their way to memory is another one: every element arrives, also at odd places, and no neighbour is touched."""
+    n = (8 << 20) + 37
+    a, b = np.arange(n, dtype=np.float32), np.full(n, 0.5, dtype=np.float32)
+    x, y, room = ember.from_numpy(a), ember.from_numpy(b), ember.full((n + 2,), -1.0)
+    ember.add(x, y, out=room[1:-1])
+    assert (room[1:-1].numpy() == a + b).all() and room[0].item() == room[-1].item() == -1
+    assert ((x * y).numpy() == a * b).all()
+    assert (ember.where(x > 5, x, y).numpy() == np.where(a > 5, a, b)).all()
+    x += y
+    assert (x.numpy() == np.arange(n, dtype=np.float32) + np.float32(0.5)).all()

@@ -7,6 +7,8 @@
 
 #include "base/parallel.h"
 #include "kernel/cpu/converters.h"
+#include "kernel/cpu/float_types.h"
+#include "kernel/cpu/stream.h"
 
 namespace ember::cpu {
 namespace {
@@ -362,6 +364,34 @@ void elementwise(TileFn tile, DimsView sizes, const Operand& out, Span<Operand> 
 }
 
 TileFn select_tile(int64_t size) { return byte_rows().select[std::countr_zero(static_cast<uint64_t>(size))]; }
+
+void elementwise_dense(TileFn tile, void* out, int64_t out_size, Span<const void*> in, const int64_t* in_sizes,
+                       const void* params, int64_t n) {
+  // Small enough for the loads of the next tile to go on behind the stores of this one.
+  constexpr int64_t kStreamTile = 512;  // bytes
+  const StreamFn stream = EMBER_PICK(stream);
+  const int64_t step = kStreamTile / std::max<int64_t>(1, out_size);
+  // Ops of one operand are mostly functions, which are bound by arithmetic and load their constants for each tile.
+  bool streams = in.size() > 1 && n * out_size >= kPastCaches;
+  for (const void* x : in) streams &= x != out;
+  parallel_for(0, n, kGrain, [&](int64_t begin, int64_t end) {
+    const void* at[kMaxOperands];
+    alignas(64) char buffer[kStreamTile];
+    for (int64_t i = begin, m; i < end; i += m) {
+      m = streams ? std::min(step, end - i) : end - i;
+      for (size_t k = 0; k < in.size(); ++k) at[k] = static_cast<const char*>(in[k]) + i * in_sizes[k];
+      char* place = static_cast<char*>(out) + i * out_size;
+      tile(streams ? buffer : place, at, params, m);
+      if (!streams) continue;
+      for (size_t k = 0; k < in.size(); ++k) {  // the next tile comes while this one leaves
+        for (int64_t o = m * in_sizes[k]; o < 2 * m * in_sizes[k]; o += 64)
+          __builtin_prefetch(static_cast<const char*>(at[k]) + o);
+      }
+      stream(buffer, place, m * out_size);
+    }
+    if (streams) stream_fence();
+  });
+}
 
 static void copy_tile(void* out, const void* const* in, const void* params, int64_t n) {
   if (out != in[0]) std::memcpy(out, in[0], static_cast<size_t>(n * *static_cast<const int64_t*>(params)));

@@ -32,6 +32,10 @@ EMBER_API void elementwise(TileFn tile, DimsView sizes, const Operand& out, Span
 // out = in[0] ? in[1] : in[2] for elements of `size` bytes; in[0] are bools.
 EMBER_API TileFn select_tile(int64_t size);
 
+// The same for n elements of dense operands that have the tile's own types, of so many bytes each.
+EMBER_API void elementwise_dense(TileFn tile, void* out, int64_t out_size, Span<const void*> in,
+                                 const int64_t* in_sizes, const void* params, int64_t n);
+
 // dst = src, broadcast and converted. dst and src must not overlap unless they are the same.
 EMBER_API void copy(const Tensor& dst, const Tensor& src);
 EMBER_API void fill(const Tensor& dst, const Scalar& value);

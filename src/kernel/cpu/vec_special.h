@@ -23,7 +23,7 @@ namespace ember::cpu::EMBER_ISA {
 
 // ---- The error function --------------------------------------------------------------------------------------------
 
-// erf(a) for 0 <= a < 0.9.
+// erf(a) for 0 <= a < 0.8, in double to 0.9.
 template <class T>
 EMBER_INLINE Vec<T> erf_near(Vec<T> a) {
   return fma(a, poly<Coef<T>::erf>(a * a), a);
@@ -41,11 +41,12 @@ EMBER_INLINE Vec<double> erfc_far(Vec<double> a) {
   return ldexp(slow + fma(e.r + e.q, slow, slow_lo), e.n);
 }
 
+// The far side is 1 - 2^t: what is taken off is small enough for t to need no second part.
 EMBER_INLINE Vec<float> erf(Vec<float> x) {
-  const Vec<float> a = abs(x);
-  const ExpParts<float> e = exp_parts(poly<Coef<float>::erf_tail>(raw_min(Vec<float>(4), a)));
-  const Vec<float> scale = pow2(e.n), far = 1 - fma(scale, e.r + e.q, scale);
-  return copysign(select(a < 0.9f, erf_near(a), far), x);
+  const Vec<float> a = abs(x), t = poly<Coef<float>::erf_tail>(raw_min(Vec<float>(4), a));
+  const Vec<float> n = nearest(t), r = t - n, rest = fma(r, poly<Coef<float>::exp2>(r), Vec<float>(1));
+  const Vec<float> far = fma(-pow2(n), rest, Vec<float>(1));
+  return copysign(select(a < 0.8f, erf_near(a), far), x);
 }
 EMBER_HEAVY Vec<double> erf(Vec<double> x) {
   const Vec<double> a = abs(x);

@@ -14,6 +14,11 @@ namespace {
 template <class T>
 EMBER_INLINE Vec<T> rotate(Vec<T> v, int by) {
   constexpr int n = Vec<T>::kLanes;
+  if constexpr (sizeof(T) == 1) {  // many lanes: through memory, where compilers would move them one by one
+    T twice[2 * n];
+    v.store(twice), v.store(twice + n);
+    return Vec<T>::load(twice + by);
+  }
   Vec<T> r;
   for (int i = 0; i < n; ++i) r.v[i] = v.v[(i + by) % n];
   return r;
