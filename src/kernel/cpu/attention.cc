@@ -71,8 +71,8 @@ struct Small {
         t.columns = std::min(nr, n - j), t.b = b + j / nr * panel + p * ldb;
         const int64_t vectors = (t.columns + g.lanes - 1) / g.lanes;
         for (int64_t i = 0; i < m; i += g.rows) {
-          t.a = a + p * m + i * t.k, t.c = c + i * ldc + j;
-          g.tile[std::min<int64_t>(g.rows, m - i)][vectors](t);
+          t.lda = std::min<int64_t>(g.rows, m - i), t.a = a + p * m + i * t.k, t.c = c + i * ldc + j;
+          g.tile[t.lda][vectors](t);
         }
       }
     }

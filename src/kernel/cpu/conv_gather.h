@@ -256,7 +256,7 @@ class Gather {
   void position_piece(const T* source, int64_t group, int64_t begin, int64_t end, int64_t nr, T* c, int64_t ldc) const {
     const auto& g = gemm_table<T>();
     Tile<T> t;
-    t.ldb = 0, t.ldc = ldc, t.alpha = 1, t.beta = 1;
+    t.lda = m_, t.ldb = 0, t.ldc = ldc, t.alpha = 1, t.beta = 1;
     const T* a = weights() + group * m_ * k_;
     for (int64_t p = 0; p == 0 || p < k_; p += kGemmKc) {  // no taps (k = 0) still writes the bias
       t.k = std::min(kGemmKc, k_ - p), t.offsets = offsets_.data() + p;

@@ -22,6 +22,7 @@ struct Loop {
   Dims sizes;                                   // innermost first
   SmallVector<int64_t, 5> steps[kMaxOperands];  // bytes, innermost first
   bool linear[kMaxOperands];                    // dense in loop order: element i lies at i * item size
+  bool constant[kMaxOperands];                  // one value for all
 };
 
 // Outermost-to-innermost order of dims: by the first operand whose strides decide.
@@ -70,6 +71,7 @@ Loop make_loop(DimsView sizes, Span<Operand> operands) {
     for (int k = 0; k < loop.count; ++k) loop.steps[k].push_back(item_size(operands[k].dtype));
   }
   for (int k = 0; k < loop.count; ++k) {
+    loop.constant[k] = std::all_of(loop.steps[k].begin(), loop.steps[k].end(), [](int64_t step) { return step == 0; });
     loop.linear[k] = loop.sizes.size() == 1 && loop.steps[k][0] == item_size(operands[k].dtype);
     if (loop.sizes.size() > 1) {
       int64_t step = item_size(operands[k].dtype);
@@ -151,7 +153,7 @@ void for_rows(const Loop& loop, int k, int64_t at, int64_t n, F&& f) {
 struct Buffers {
   alignas(64) char raw[kTile * 16];                 // as stored, gathered
   alignas(64) char tile[kMaxOperands][kTile * 16];  // as computed
-  const char* constant[kMaxOperands] = {};          // whose broadcast value fills tile[k] already
+  bool filled[kMaxOperands] = {};                   // tile[k] holds its operand's one value already
 };
 
 // Elements [at, at + n) of operand k in its compute type: in place where it can be, else in its tile.
@@ -163,9 +165,9 @@ const void* load(const Loop& loop, const Operand& o, int k, int64_t at, int64_t 
     converter(o.dtype, o.compute)(o.data + at * size, b.tile[k], n);
     return b.tile[k];
   }
-  bool constant = std::all_of(loop.steps[k].begin(), loop.steps[k].end(), [](int64_t s) { return s == 0; });
-  if (constant && b.constant[k]) return b.tile[k];
-  if (constant) n = most, b.constant[k] = o.data;
+  const bool constant = loop.constant[k];
+  if (constant && b.filled[k]) return b.tile[k];
+  if (constant) n = most, b.filled[k] = true;
   char* to = converts ? b.raw : b.tile[k];
   for_rows(loop, k, constant ? 0 : at, constant ? 1 : n, [&](int64_t offset, int64_t done, int64_t len) {
     gather_row(o.data + offset, constant ? 0 : loop.steps[k][0], size, to + done * size, constant ? n : len);
@@ -174,15 +176,38 @@ const void* load(const Loop& loop, const Operand& o, int k, int64_t at, int64_t 
   return b.tile[k];
 }
 
+// Every operand is in place or one value: only pointers move from tile to tile. A tile is short, so that the values
+// repeated for it leave L1 to what streams through.
+void run_steady(TileFn tile, const Loop& loop, const Operand* ops, const void* params, int64_t begin, int64_t end,
+                Buffers& b) {
+  constexpr int64_t kSteady = 512;
+  const int64_t most = std::min(kSteady, end - begin);
+  int64_t step[kMaxOperands];
+  const void* in[kMaxOperands];
+  for (int k = 0; k < loop.count; ++k) {
+    step[k] = loop.linear[k] ? kSteady * item_size(ops[k].dtype) : 0;
+    if (k > 0) in[k - 1] = load(loop, ops[k], k, begin, most, most, b);
+  }
+  char* out = ops[0].data + begin * item_size(ops[0].dtype);
+  for (int64_t at = begin; at < end; at += kSteady, out += step[0]) {
+    tile(out, in, params, std::min(kSteady, end - at));
+    for (int k = 1; k < loop.count; ++k) in[k - 1] = static_cast<const char*>(in[k - 1]) + step[k];
+  }
+}
+
 void run_piece(TileFn tile, const Loop& loop, const Operand* ops, const void* params, int64_t begin, int64_t end) {
-  bool direct = true;
-  for (int k = 0; k < loop.count; ++k) direct &= loop.linear[k] && ops[k].dtype == ops[k].compute;
+  bool direct = true, steady = true;  // all in place; all in place or one value
+  for (int k = 0; k < loop.count; ++k) {
+    const bool in_place = loop.linear[k] && ops[k].dtype == ops[k].compute;
+    direct &= in_place, steady &= in_place || (k > 0 && loop.constant[k]);
+  }
   const void* in[kMaxOperands];
   if (direct) {
     for (int k = 1; k < loop.count; ++k) in[k - 1] = ops[k].data + begin * item_size(ops[k].dtype);
     return tile(ops[0].data + begin * item_size(ops[0].dtype), in, params, end - begin);
   }
   Buffers b;
+  if (steady) return run_steady(tile, loop, ops, params, begin, end, b);
   const Operand& out = ops[0];
   int64_t size = item_size(out.dtype);
   bool converts = out.dtype != out.compute;

@@ -66,18 +66,18 @@ struct Product {
   int64_t item;  // bytes of a source element
 };
 
-// Runs the tiles of packed A panels [rows x k] against one B panel; p0 is the first k, which alone adds beta * C or
-// bias.
+// Runs the tiles of A's panels [rows x k], packed or (lda given) in place, against one B panel; p0 is the first k,
+// which alone adds beta * C or bias.
 template <class T>
 void run_panel(const GemmTable<T>& g, const Product<T>& x, int64_t i0, int64_t i1, int64_t j, int64_t width, int64_t p0,
-               int64_t kc, const T* a, const T* b, int64_t ldb) {
+               int64_t kc, const T* a, int64_t lda, const T* b, int64_t ldb) {
   Tile<T> t;
   t.k = kc, t.b = b, t.ldb = ldb, t.offsets = nullptr, t.ldc = x.ldc, t.columns = width;
   t.alpha = x.alpha, t.beta = p0 ? T(1) : x.beta, t.add = p0 ? TileAdd::kC : x.add;
   const int vectors = static_cast<int>(ceil_div(width, g.lanes));
   for (int64_t i = i0; i < i1; i += g.rows) {
     const int64_t h = std::min<int64_t>(g.rows, i1 - i);
-    t.a = a + (i - i0) * kc, t.c = x.c + i * x.ldc + j;
+    t.a = a + (i - i0) * (lda ? 1 : kc), t.lda = lda ? lda : h, t.c = x.c + i * x.ldc + j;
     t.bias = t.add == TileAdd::kRowBias ? x.bias + i : x.bias + j;
     g.tile[h][vectors](t);
   }
@@ -89,8 +89,8 @@ void finish(const GemmTable<T>& g, const Product<T>& x, const T* sums, int64_t p
             int64_t p0) {
   const T one = 1;
   T piece[kMaxTileVectors * 16];
-  Tile<T> t{1,      &one, piece, 0, nullptr, nullptr, x.ldc, 0, x.alpha, p0 ? T(1) : x.beta, p0 ? TileAdd::kC : x.add,
-            nullptr};
+  Tile<T> t{
+      1, &one, 1, piece, 0, nullptr, nullptr, x.ldc, 0, x.alpha, p0 ? T(1) : x.beta, p0 ? TileAdd::kC : x.add, nullptr};
   const int64_t width = int64_t{kMaxTileVectors} * g.lanes;
   for (int64_t i = 0; i < x.m; ++i)
     for (int64_t q = 0; q < n; q += width) {
@@ -179,7 +179,7 @@ void few_panels(const GemmTable<T>& g, const Product<T>& x) {
         const int64_t kc = std::min(kGemmKc, x.k - p);
         const char* b = x.b + (p * x.b_row + j * x.b_col) * x.item;
         if (!bare) g.pack_b[x.kind](b, x.b_row, x.b_col, kc, width, nr, packed);
-        run_panel(g, x, 0, x.m, j, width, p, kc, packed_a + p * x.m, bare ? reinterpret_cast<const T*>(b) : packed,
+        run_panel(g, x, 0, x.m, j, width, p, kc, packed_a + p * x.m, 0, bare ? reinterpret_cast<const T*>(b) : packed,
                   bare ? x.b_row : nr);
       }
     }
@@ -203,6 +203,8 @@ void blocked(const GemmTable<T>& g, const Product<T>& x) {
   }
   task_rows = ceil_div(task_rows, g.rows) * g.rows, task_columns = ceil_div(task_columns, nr) * nr;
   const bool serial = x.m * x.n * x.k < 2 * kTaskWork;
+  // A may be k-major as it is, unless its rows fall into few of the cache's sets.
+  const bool in_place = x.a_row == 1 && x.kind == 0 && x.a_col % (1024 / sizeof(T)) != 0;
   for (int64_t jc = 0; jc < x.n; jc += nc) {
     const int64_t n = std::min(nc, x.n - jc), panels = ceil_div(n, nr);
     for (int64_t pg = 0; pg < x.k; pg += kg) {
@@ -225,10 +227,11 @@ void blocked(const GemmTable<T>& g, const Product<T>& x) {
           const int64_t j0 = task % columns * task_columns, j1 = std::min(n, j0 + task_columns);
           for (int64_t p = 0; p < k; p += kGemmKc) {
             const int64_t kc = std::min(kGemmKc, k - p);
-            g.pack_a[x.kind](x.a + (i0 * x.a_row + (pg + p) * x.a_col) * x.item, x.a_row, x.a_col, i1 - i0, kc,
-                             packed_a);
+            const char* a = x.a + (i0 * x.a_row + (pg + p) * x.a_col) * x.item;
+            if (!in_place) g.pack_a[x.kind](a, x.a_row, x.a_col, i1 - i0, kc, packed_a);
             for (int64_t j = j0; j < j1; j += nr)
-              run_panel(g, x, i0, i1, jc + j, std::min(nr, j1 - j), pg + p, kc, packed_a,
+              run_panel(g, x, i0, i1, jc + j, std::min(nr, j1 - j), pg + p, kc,
+                        in_place ? reinterpret_cast<const T*>(a) : packed_a, in_place ? x.a_col : 0,
                         packed_b + p * panels * nr + j * kc, nr);
           }
         }

@@ -1,8 +1,8 @@
 // What the per-instruction-set part of GEMM (isa/gemm.cc) gives to the drivers (gemm.cc, conv.cc, attention.cc):
 // packers and register tiles for f32 and f64, as a table of plain functions. The tile is the one inner loop of every
-// contraction: C[m, n] (+)= alpha * sum_k A[k, m] * B[k, n], with A packed k-major and B's rows found by a stride or by
-// a table of offsets (which is how convolution reads its image without building columns). Every element of C is one
-// chain of fma over k in order, whatever the tile: bits depend on k and the K blocking only.
+// contraction: C[m, n] (+)= alpha * sum_k A[k, m] * B[k, n], with A and B k-major, packed or where they are, and B's
+// rows found by a stride or by a table of offsets (which is how convolution reads its image without building columns).
+// Every element of C is one chain of fma over k in order, whatever the tile: bits depend on k and the K blocking only.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,8 @@ enum class TileAdd : int { kNone, kC, kColumnBias, kRowBias };  // what alpha * 
 template <class T>
 struct Tile {
   int64_t k;
-  const T* a;  // a[p * m + i]
+  const T* a;  // a[p * lda + i]
+  int64_t lda;
   const T* b;  // row p is at b + p * ldb, or at b + offsets[p] when offsets is given; whole registers are read
   int64_t ldb;
   const int64_t* offsets;

@@ -280,36 +280,75 @@ void group_norm_backward(DType dtype, const void* g, const void* x, const void* 
 // ---- batch_norm ----------------------------------------------------------------------------------------------------
 namespace {
 
-// Per-channel sums over [n, channels, inner]. With inner == 1 the channels are columns: bands of them, over fixed
-// chunks of rows. Otherwise each (n, channel) is a row. `columns(row, rows, j, width, out)` adds K sums per column,
-// [K][channels] apart; `row(at, c, out)` gives K sums of one row. total(c, sums) takes the result as doubles.
+// [n, channels, inner] is a matrix of n rows where images are small (or single numbers): what stands per channel is
+// repeated along its `inner` columns. Each larger image is a row of its own.
+constexpr int64_t kSmallImage = 256;
+struct Images {
+  int64_t n, channels, inner;
+  bool columns() const { return inner <= kSmallImage; }
+  int64_t width() const { return channels * inner; }
+};
+
+template <class T>
+class Repeated {
+ public:
+  Repeated(const T* values, const Images& of) : memory_(needed(of) ? of.width() * sizeof(T) : 0), values_(values) {
+    if (!needed(of)) return;
+    values_ = memory_.as<T>();
+    for (int64_t c = 0; c < of.channels; ++c) std::fill_n(memory_.as<T>() + c * of.inner, of.inner, values[c]);
+  }
+  operator const T*() const { return values_; }
+
+ private:
+  static bool needed(const Images& of) { return of.columns() && of.inner > 1; }
+  Scratch memory_;
+  const T* values_;
+};
+
+// Calls f(first element, columns, first column) over bands of columns that stay in L1, each down all its rows.
+template <class F>
+void each_band(const Images& of, F f) {
+  constexpr int64_t kColumns = 1024;
+  parallel_for(0, of.n * ((of.width() + kColumns - 1) / kColumns), grain_for(std::min(kColumns, of.width())),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t j = i / of.n * kColumns;
+                   f(i % of.n * of.width() + j, std::min(kColumns, of.width() - j), j);
+                 }
+               });
+}
+
+// K sums per channel, as doubles, to total(c, sums). Of columns, over fixed chunks of rows: `columns(row, rows, column,
+// width, out)` adds to K sums per column, [K][width()] apart. Otherwise `row(at, c, out)` gives those of one image.
 template <class T, int K, class Columns, class Row, class Total>
-void channel_sums(int64_t n, int64_t channels, int64_t inner, Columns columns, Row row, Total total) {
-  if (inner == 1) {
-    const int64_t chunks = std::clamp<int64_t>(n * channels / kPiece, 1, std::min(kChunks, std::max<int64_t>(1, n)));
-    const Scratch memory(chunks * K * channels * sizeof(T));
+void channel_sums(const Images& of, Columns columns, Row row, Total total) {
+  const int64_t n = of.n, width = of.width();
+  if (of.columns()) {
+    const int64_t bands = (width + kBand - 1) / kBand, most = std::clamp<int64_t>(n, 1, 1 + kChunks / (bands + 1));
+    const int64_t chunks = std::clamp<int64_t>(n * width / kPiece, 1, most);
+    const Scratch memory(chunks * K * width * sizeof(T));
     T* partial = memory.as<T>();
-    std::fill_n(partial, chunks * K * channels, T(0));
-    parallel_for(0, chunks, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t c = begin; c < end; ++c) {
-        const int64_t r0 = n * c / chunks, r1 = n * (c + 1) / chunks;
-        for (int64_t j = 0; j < channels; j += kBand)
-          columns(r0, r1 - r0, j, std::min(kBand, channels - j), partial + c * K * channels + j);
+    std::fill_n(partial, chunks * K * width, T(0));
+    parallel_for(0, chunks * bands, grain_for(n / chunks * kBand), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t c = i / bands, j = i % bands * kBand, r0 = n * c / chunks, r1 = n * (c + 1) / chunks;
+        columns(r0, r1 - r0, j, std::min(kBand, width - j), partial + c * K * width + j);
       }
     });
-    for (int64_t c = 0; c < channels; ++c) {
+    const auto sum = [&](const T* part) { return of.inner == 1 ? *part : row_table<T, T>().sum(part, of.inner); };
+    for (int64_t c = 0; c < of.channels; ++c) {
       double sums[K] = {};
       for (int64_t i = 0; i < chunks; ++i)
-        for (int q = 0; q < K; ++q) sums[q] += partial[(i * K + q) * channels + c];
+        for (int q = 0; q < K; ++q) sums[q] += sum(partial + (i * K + q) * width + c * of.inner);
       total(c, sums);
     }
   } else {
-    parallel_for(0, channels, grain_for(n * inner), [&](int64_t begin, int64_t end) {
+    parallel_for(0, of.channels, grain_for(n * of.inner), [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) {
         double sums[K] = {};
         for (int64_t i = 0; i < n; ++i) {
           T out[K];
-          row((i * channels + c) * inner, c, out);
+          row((i * of.channels + c) * of.inner, c, out);
           for (int q = 0; q < K; ++q) sums[q] += out[q];
         }
         total(c, sums);
@@ -323,20 +362,22 @@ void channel_sums(int64_t n, int64_t channels, int64_t inner, Columns columns, R
 void batch_norm_stats(DType dtype, const void* x, void* mean, void* var, int64_t n, int64_t channels, int64_t inner) {
   with_float("batch_norm", dtype, [&]<class S, class T>() {
     const auto& k = row_table<S, T>();
+    const Images of{n, channels, inner};
     const S* from = static_cast<const S*>(x);
     T *means = static_cast<T*>(mean), *vars = static_cast<T*>(var);
     const double count = static_cast<double>(n * inner);
     channel_sums<T, 1>(
-        n, channels, inner,
+        of,
         [&](int64_t r, int64_t rows, int64_t j, int64_t width, T* out) {
-          k.column_sums(from + r * channels + j, rows, channels, width, out);
+          k.column_sums(from + r * of.width() + j, rows, of.width(), width, out);
         },
         [&](int64_t at, int64_t, T* out) { *out = k.sum(from + at, inner); },
         [&](int64_t c, const double* sums) { means[c] = static_cast<T>(sums[0] / count); });
+    const Repeated<T> centers(means, of);
     channel_sums<T, 1>(
-        n, channels, inner,
+        of,
         [&](int64_t r, int64_t rows, int64_t j, int64_t width, T* out) {
-          k.column_squares(from + r * channels + j, rows, channels, width, means + j, out);
+          k.column_squares(from + r * of.width() + j, rows, of.width(), width, centers + j, out);
         },
         [&](int64_t at, int64_t c, T* out) { *out = k.sum_squares(from + at, inner, means[c]); },
         [&](int64_t c, const double* sums) { vars[c] = static_cast<T>(sums[0] / count); });
@@ -347,6 +388,7 @@ void batch_norm_apply(DType dtype, const void* x, const void* mean, const void* 
                       const void* bias, void* y, int64_t n, int64_t channels, int64_t inner) {
   with_float("batch_norm", dtype, [&]<class S, class T>() {
     const auto& k = row_table<S, T>();
+    const Images of{n, channels, inner};
     const Scratch memory(2 * channels * sizeof(T));
     T *scale = memory.as<T>(), *shift = scale + channels;
     const T* means = static_cast<const T*>(mean);
@@ -357,10 +399,10 @@ void batch_norm_apply(DType dtype, const void* x, const void* mean, const void* 
     }
     const S* from = static_cast<const S*>(x);
     S* to = static_cast<S*>(y);
-    if (inner == 1) {
-      parallel_for(0, n, grain_for(channels), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i)
-          k.affine_columns(from + i * channels, to + i * channels, channels, means, scale, shift);
+    if (of.columns()) {
+      const Repeated<T> centers(means, of), scales(scale, of), shifts(shift, of);
+      each_band(of, [&](int64_t at, int64_t width, int64_t j) {
+        k.affine_columns(from + at, to + at, width, centers + j, scales + j, shifts + j);
       });
     } else {
       parallel_for(0, n * channels, grain_for(inner), [&](int64_t begin, int64_t end) {
@@ -378,16 +420,18 @@ void batch_norm_backward(DType dtype, const void* g, const void* x, const void* 
                          int64_t channels, int64_t inner) {
   with_float("batch_norm_backward", dtype, [&]<class S, class T>() {
     const auto& k = row_table<S, T>();
+    const Images of{n, channels, inner};
     const S *grad = static_cast<const S*>(g), *from = static_cast<const S*>(x);
     const T *means = static_cast<const T*>(mean), *scales = static_cast<const T*>(rstd);
     const Scratch memory(3 * channels * sizeof(T));  // dx = a g + b (x - mean) + c, by channel
     T *a = memory.as<T>(), *b = a + channels, *shift = b + channels;
     const double count = static_cast<double>(n * inner);
+    const Repeated<T> centers(means, of);
     channel_sums<T, 2>(
-        n, channels, inner,
+        of,
         [&](int64_t r, int64_t rows, int64_t j, int64_t width, T* out) {
-          k.column_dots(grad + r * channels + j, from + r * channels + j, rows, channels, width, means + j, out,
-                        out + channels);
+          const int64_t at = r * of.width() + j;
+          k.column_dots(grad + at, from + at, rows, of.width(), width, centers + j, out, out + of.width());
         },
         [&](int64_t at, int64_t c, T* out) { k.dots(grad + at, from + at, inner, means[c], out); },
         [&](int64_t c, const double* sums) {
@@ -400,10 +444,10 @@ void batch_norm_backward(DType dtype, const void* g, const void* x, const void* 
         });
     if (!dx) return;
     S* to = static_cast<S*>(dx);
-    if (inner == 1) {
-      parallel_for(0, n, grain_for(channels), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i)
-          k.combine_columns(grad + i * channels, from + i * channels, to + i * channels, channels, means, a, b, shift);
+    if (of.columns()) {
+      const Repeated<T> as(a, of), bs(b, of), shifts(shift, of);
+      each_band(of, [&](int64_t at, int64_t width, int64_t j) {
+        k.combine_columns(grad + at, from + at, to + at, width, centers + j, as + j, bs + j, shifts + j);
       });
     } else {
       parallel_for(0, n * channels, grain_for(inner), [&](int64_t begin, int64_t end) {

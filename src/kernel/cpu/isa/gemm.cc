@@ -18,7 +18,7 @@ EMBER_INLINE void accumulate(const Tile<T>& t, Lanes<T> (&acc)[M][N]) {
   constexpr int L = kLanes<T>;
   const T* a = t.a;
   const T* b = t.b;
-  for (int64_t p = 0; p < t.k; ++p, a += M) {
+  for (int64_t p = 0; p < t.k; ++p, a += t.lda) {
     if constexpr (kIndirect) b = t.b + t.offsets[p];
     Lanes<T> row[N];
 #pragma GCC unroll 4

@@ -261,53 +261,62 @@ void combine(const S* g, const S* x, const T* w, S* dx, int64_t n, T center, T a
 
 // ---- columns -------------------------------------------------------------------------------------------------------
 
+// Adds to the K sums at out[k] of each column, four registers of columns at a time: f(row, column, valid lanes, sums).
+template <int K, class T, class F>
+EMBER_INLINE void columns(int64_t rows, int64_t width, T* const (&out)[K], F f) {
+  constexpr int L = Vec<T>::kLanes;
+  int64_t j = 0;
+  for (; j + 4 * L <= width; j += 4 * L) {
+    Vec<T> s[4][K];
+#pragma GCC unroll 8
+    for (int u = 0; u < 4 * K; ++u) s[u / K][u % K] = get<T>(out[u % K] + j + u / K * L);
+    for (int64_t i = 0; i < rows; ++i) {
+#pragma GCC unroll 4
+      for (int u = 0; u < 4; ++u) f(i, j + u * L, L, s[u]);
+    }
+#pragma GCC unroll 8
+    for (int u = 0; u < 4 * K; ++u) put(out[u % K] + j + u / K * L, s[u / K][u % K]);
+  }
+  for (; j < width; j += L) {
+    const int64_t m = width - j < L ? width - j : L;
+    Vec<T> s[K];
+    for (int k = 0; k < K; ++k) s[k] = at<T>(out[k], j, m);
+    for (int64_t i = 0; i < rows; ++i) f(i, j, m, s);
+    for (int k = 0; k < K; ++k) set(out[k], j, m, s[k]);
+  }
+}
+
 template <class S, class T>
 void column_sums(const S* x, int64_t rows, int64_t stride, int64_t width, T* out) {
-  each<T>(
-      width, [&](int64_t j, int64_t m) __attribute__((always_inline)) {
-        Vec<T> s = at<T>(out, j, m);
-        for (int64_t i = 0; i < rows; ++i) s += at<T>(x + i * stride, j, m);
-        set(out, j, m, s);
+  columns<1, T>(
+      rows, width, {out}, [&](int64_t i, int64_t j, int64_t m, Vec<T> * s) __attribute__((always_inline)) {
+        s[0] += at<T>(x + i * stride, j, m);
       });
 }
 template <class S, class T>
 void column_squares(const S* x, int64_t rows, int64_t stride, int64_t width, const T* center, T* out) {
-  each<T>(
-      width, [&](int64_t j, int64_t m) __attribute__((always_inline)) {
-        Vec<T> s = at<T>(out, j, m);
-        const Vec<T> c = at<T>(center, j, m);
-        for (int64_t i = 0; i < rows; ++i) {
-          const Vec<T> d = at<T>(x + i * stride, j, m) - c;
-          s = fma(d, d, s);
-        }
-        set(out, j, m, s);
+  columns<1, T>(
+      rows, width, {out}, [&](int64_t i, int64_t j, int64_t m, Vec<T> * s) __attribute__((always_inline)) {
+        const Vec<T> d = at<T>(x + i * stride, j, m) - at<T>(center, j, m);
+        s[0] = fma(d, d, s[0]);
       });
 }
 template <class S, class T>
 void column_dots(const S* g, const S* x, int64_t rows, int64_t stride, int64_t width, const T* center, T* sum_g,
                  T* sum_gx) {
-  each<T>(
-      width, [&](int64_t j, int64_t m) __attribute__((always_inline)) {
-        Vec<T> s = at<T>(sum_g, j, m), d = at<T>(sum_gx, j, m);
-        const Vec<T> c = at<T>(center, j, m);
-        for (int64_t i = 0; i < rows; ++i) {
-          const Vec<T> gi = at<T>(g + i * stride, j, m);
-          s += gi, d = fma(gi, at<T>(x + i * stride, j, m) - c, d);
-        }
-        set(sum_g, j, m, s), set(sum_gx, j, m, d);
+  columns<2, T>(
+      rows, width, {sum_g, sum_gx}, [&](int64_t i, int64_t j, int64_t m, Vec<T> * s) __attribute__((always_inline)) {
+        const Vec<T> gi = at<T>(g + i * stride, j, m);
+        s[0] += gi, s[1] = fma(gi, at<T>(x + i * stride, j, m) - at<T>(center, j, m), s[1]);
       });
 }
 template <class S, class T>
 void column_dots_rows(const S* g, const S* x, int64_t rows, int64_t stride, int64_t width, const T* mean, const T* rstd,
                       T* sum_g, T* sum_gx) {
-  each<T>(
-      width, [&](int64_t j, int64_t m) __attribute__((always_inline)) {
-        Vec<T> s = at<T>(sum_g, j, m), d = at<T>(sum_gx, j, m);
-        for (int64_t i = 0; i < rows; ++i) {
-          const Vec<T> gi = at<T>(g + i * stride, j, m), c(mean ? mean[i] : T(0)), r(rstd[i]);
-          s += gi, d = fma(gi, (at<T>(x + i * stride, j, m) - c) * r, d);
-        }
-        set(sum_g, j, m, s), set(sum_gx, j, m, d);
+  columns<2, T>(
+      rows, width, {sum_g, sum_gx}, [&](int64_t i, int64_t j, int64_t m, Vec<T> * s) __attribute__((always_inline)) {
+        const Vec<T> gi = at<T>(g + i * stride, j, m), c(mean ? mean[i] : T(0)), r(rstd[i]);
+        s[0] += gi, s[1] = fma(gi, (at<T>(x + i * stride, j, m) - c) * r, s[1]);
       });
 }
 template <class S, class T>
