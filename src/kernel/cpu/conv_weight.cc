@@ -160,7 +160,7 @@ void backward_weight(const Conv& c, const S* x, const S* dy, S* dweight) {
           if ((first + i) % parts != part) continue;
           for (int64_t p = 0; p < positions; p += kGemmKc) {
             t.k = std::min(kGemmKc, positions - p), t.offsets = rows.data() + p;
-            t.a = packed + (i * c.groups + group) * m * positions + p * m + r * t.k;
+            t.lda = h, t.a = packed + (i * c.groups + group) * m * positions + p * m + r * t.k;
             for (int64_t j = 0; j < columns; j += nr) {
               t.columns = std::min(nr, columns - j), t.b = columns_of + i * column_image + shift + j, t.c = to + j;
               g.tile[h][ceil_div(t.columns, g.lanes)](t);
