@@ -1,14 +1,17 @@
-// Pooling drivers: threads over planes; within one, a row of outputs is reduced tap by tap (isa/pool.cc). Adaptive
-// windows and channels-last memory reduce output by output, the latter over the contiguous channels.
+// Pooling drivers. The largest are found for many planes or channels at once; averages by threads over planes, within
+// one by rows of outputs, tap by tap (isa/pool.cc), or output by output over adaptive windows and channels-last memory.
 #include "kernel/cpu/pool.h"
 
 #include <algorithm>
 #include <limits>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "base/parallel.h"
+#include "base/small_vector.h"
 #include "kernel/cpu/float_types.h"
+#include "kernel/cpu/gemm_tiles.h"
 #include "kernel/cpu/pool_kernels.h"
 #include "kernel/cpu/scratch.h"
 
@@ -42,6 +45,7 @@ template <class S>
 using Compute = std::conditional_t<std::is_same_v<S, Half> || std::is_same_v<S, BFloat16>, float, S>;
 
 int64_t volume(const int64_t* x) { return x[0] * x[1] * x[2]; }
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // The windows of one dimension: output o sees inputs begin[o] + t * dilation for t < count[o]; `full` is the length
 // that an average counts with padding included.
@@ -91,6 +95,9 @@ void rows_of(const Pool& p, const Windows& d, const Windows& h, int64_t od, int6
       f((d.begin[od] + i * d.dilation) * p.in[1] + h.begin[oh] + j * h.dilation);
 }
 
+int64_t row_grain(const Pool& p) {
+  return std::max<int64_t>(1, (1 << 14) / (p.out[2] * p.kernel[0] * p.kernel[1] * p.kernel[2] + 1));
+}
 int64_t plane_grain(const Pool& p) {
   return std::max<int64_t>(1, (1 << 14) / ((volume(p.in) + volume(p.out)) * p.inner + 1));
 }
@@ -122,92 +129,152 @@ void walk(const Pool& p, const Windows* w, const std::vector<Tap>& taps, Begin b
     }
 }
 
-constexpr int64_t kShortRow = 16;  // outputs: below it a row's vectors do not pay for their set-up
-
-// Windows that no edge cuts, of short rows: a table of where each begins, over enough planes to fill vectors.
-class WholeWindows {
- public:
-  WholeWindows(const Pool& p, const Windows* w) : in_(volume(p.in)), out_(volume(p.out)) {
-    const auto same = [](const Windows& v) { return std::count(v.count.begin(), v.count.end(), v.count[0]); };
-    whole_ = p.inner == 1 && p.out[2] < kShortRow && w[0].count[0] * w[1].count[0] * w[2].count[0] > 0;
-    for (int i = 0; i < 3; ++i) whole_ = whole_ && same(w[i]) == p.out[i];
-    if (!whole_) return;
-    planes_ = std::max<int64_t>(1, kTogether / out_);
-    for (int64_t plane = 0; plane < planes_; ++plane)
-      for (int64_t d : w[0].begin)
-        for (int64_t h : w[1].begin)
-          for (int64_t b : w[2].begin)
-            begin_.push_back(static_cast<int32_t>(plane * in_ + (d * p.in[1] + h) * p.in[2] + b));
-    for (int64_t d = 0; d < w[0].count[0]; ++d)
-      for (int64_t h = 0; h < w[1].count[0]; ++h)
-        for (int64_t t = 0; t < w[2].count[0]; ++t)
-          offsets_.push_back(
-              static_cast<int32_t>((d * w[0].dilation * p.in[1] + h * w[1].dilation) * p.in[2] + t * w[2].dilation));
+// x[position * step + lane * lane_step] -> out[position * width + lane], in the compute type.
+template <class S, class T>
+void side_by_side(const S* x, int64_t step, int64_t lane_step, int64_t positions, int64_t lanes, int64_t width,
+                  T* out) {
+  if constexpr (std::is_floating_point_v<T>) {
+    gemm_table<T>().pack_b[kKind<S>](x, step, lane_step, positions, lanes, width, out);
+  } else {
+    for (int64_t i = 0; i < positions; ++i)
+      for (int64_t j = 0; j < lanes; ++j) out[i * width + j] = x[i * step + j * lane_step];
   }
-  explicit operator bool() const { return whole_; }
+}
 
-  template <class S, class T>
-  void max(const S* x, S* y, int64_t* indices, int64_t begin, int64_t end) const {
-    const Scratch best_memory(planes_ * out_ * sizeof(T)), where_memory(planes_ * out_ * sizeof(int32_t));
-    T* best = best_memory.as<T>();
-    int32_t* where = where_memory.as<int32_t>();
-    for (int64_t plane = begin; plane < end; plane += planes_) {
-      const int64_t count = std::min(planes_, end - plane), n = count * out_, taps = offsets_.size();
-      pool_table<S, T>().max_windows(x + plane * in_, begin_.data(), offsets_.data(), taps, n, best, where);
-      for (int64_t i = 0; i < n; ++i) narrow(best[i], y[plane * out_ + i]);
-      for (int64_t i = 0; indices && i < count; ++i)
-        for (int64_t o = 0; o < out_; ++o) indices[(plane + i) * out_ + o] = where[i * out_ + o] - i * in_;
-    }
+// Planes, or the channels of a channels-last image, are lanes: with their numbers side by side at each position, any
+// window is a few registers long. A piece is some lanes and some rows of outputs; it brings the positions that these
+// see together, unless they are.
+template <class S>
+class MaxOfLanes {
+ public:
+  MaxOfLanes(const Pool& p, const Windows* w) : p_(p), w_(w) {
+    in_place_ = p.inner > 1 && std::is_same_v<S, T>;
+    lanes_ = p.inner > 1 ? p.inner : p.planes;
+    width_ =
+        in_place_ ? std::min(lanes_, kMostLanes) : std::clamp(kPiece / 8 / volume(p.in) / 16 * 16, kLanes, kMostLanes);
+    rows_ = std::clamp<int64_t>(kPiece * p.out[1] / (width_ * p.in[1] * p.in[2]), 1, p.out[0] * p.out[1]);
+  }
+
+  void run(const S* x, S* y, int64_t* indices) const {
+    const int64_t blocks = ceil_div(lanes_, width_), pieces = ceil_div(p_.out[0] * p_.out[1], rows_);
+    const int64_t grain = std::max<int64_t>(1, kPiece / (width_ * volume(p_.in) / pieces + 1));
+    parallel_for(0, (p_.inner > 1 ? p_.planes : 1) * blocks * pieces, grain, [&](int64_t b, int64_t e) {
+      int64_t most = 0;  // positions of a piece
+      for (int64_t row = 0; row < p_.out[0] * p_.out[1]; row += rows_) most = std::max(most, reach(row).second);
+      const Scratch together(in_place_ ? 0 : (most * width_ + kTileSlack) * sizeof(T));
+      const Scratch best(rows_ * p_.out[2] * width_ * sizeof(T)), where(rows_ * p_.out[2] * width_ * sizeof(int32_t));
+      for (int64_t i = b; i < e; ++i) {
+        const int64_t image = i / (blocks * pieces), lane = i / pieces % blocks * width_, row = i % pieces * rows_;
+        piece(x + image * volume(p_.in) * p_.inner, y + image * volume(p_.out) * p_.inner,
+              indices ? indices + image * volume(p_.out) * p_.inner : nullptr, lane, row, together.as<T>(),
+              best.as<T>(), where.as<int32_t>());
+      }
+    });
   }
 
  private:
-  static constexpr int64_t kShortRow = 16;   // outputs: below it a row's vectors do not pay for their set-up
-  static constexpr int64_t kTogether = 256;  // outputs
-  bool whole_;
-  int64_t in_, out_, planes_ = 1;
-  std::vector<int32_t> begin_, offsets_;
+  using T = Compute<S>;
+  static constexpr int64_t kLanes = 16, kMostLanes = 256, kPiece = 1 << 15;  // kPiece: numbers brought together
+
+  void piece(const S* x, S* y, int64_t* indices, int64_t lane, int64_t row, T* together, T* best,
+             int32_t* where) const {
+    const int64_t lanes = std::min(width_, lanes_ - lane), last = std::min(row + rows_, p_.out[0] * p_.out[1]);
+    const int64_t lane_in = p_.inner > 1 ? 1 : volume(p_.in), lane_out = p_.inner > 1 ? 1 : volume(p_.out);
+    const auto [low, positions] = reach(row);
+    const int64_t pitch = in_place_ ? p_.inner : width_, n = in_place_ ? lanes : width_;
+    const T* from = together - low * width_;
+    if constexpr (std::is_same_v<S, T>)
+      if (in_place_) from = x + lane;
+    if (!in_place_)
+      side_by_side(x + low * p_.inner + lane * lane_in, p_.inner, lane_in, positions, lanes, width_, together);
+    SmallVector<int64_t, 16> rows;
+    for (int64_t r = row; r < last; ++r) {
+      rows.clear();
+      rows_of(p_, w_[0], w_[1], r / p_.out[1], r % p_.out[1], [&](int64_t at) { rows.push_back(at * p_.in[2]); });
+      const MaxWindows windows{rows.data(),        static_cast<int64_t>(rows.size()),
+                               w_[2].begin.data(), w_[2].count.data(),
+                               w_[2].dilation,     p_.out[2]};
+      const int64_t done = (r - row) * p_.out[2] * n;
+      pool_table<S, T>().max_lanes(from, pitch, n, windows, best + done, where + done);
+    }
+    const int64_t outputs = (last - row) * p_.out[2], at = row * p_.out[2] * p_.inner + lane * lane_out;
+    put(best, n, lanes, outputs, lane_out, y + at);
+    if (indices) put(where, n, lanes, outputs, lane_out, indices + at);
+  }
+
+  // [outputs][n] to where they belong, along the nearer of both.
+  template <class From, class To>
+  void put(const From* from, int64_t n, int64_t lanes, int64_t outputs, int64_t lane_step, To* to) const {
+    const auto one = [&](int64_t j, int64_t o) {
+      const From v = from[o * n + j];
+      To& at = to[j * lane_step + o * p_.inner];
+      if constexpr (std::is_same_v<From, int32_t> && std::is_same_v<To, int64_t>) at = v;
+      else narrow(v, at);
+    };
+    if (p_.inner > 1 || outputs < 16) {
+      for (int64_t o = 0; o < outputs; ++o)
+        for (int64_t j = 0; j < lanes; ++j) one(j, o);
+    } else {
+      for (int64_t j = 0; j < lanes; ++j)
+        for (int64_t o = 0; o < outputs; ++o) one(j, o);
+    }
+  }
+
+  // The first position that the outputs of a piece see, and how many from there on.
+  std::pair<int64_t, int64_t> reach(int64_t row) const {
+    const int64_t last = std::min(row + rows_, p_.out[0] * p_.out[1]);
+    int64_t low = volume(p_.in), high = 0;
+    for (int64_t r = row; r < last; ++r)
+      rows_of(p_, w_[0], w_[1], r / p_.out[1], r % p_.out[1],
+              [&](int64_t at) { low = std::min(low, at * p_.in[2]), high = std::max(high, (at + 1) * p_.in[2]); });
+    return {low, high - low};
+  }
+
+  Pool p_;
+  const Windows* w_;
+  bool in_place_;
+  int64_t lanes_, width_, rows_;
 };
+
+// Of few planes, tap by tap along the rows of outputs.
+template <class S>
+void max_rows(const Pool& p, const Windows* w, const S* x, S* y, int64_t* indices) {
+  using T = Compute<S>;
+  const auto& k = pool_table<S, T>();
+  const std::vector<Tap> taps = row_taps(p);
+  const T low =
+      std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
+  parallel_for(0, p.planes * p.out[0] * p.out[1], row_grain(p), [&](int64_t b, int64_t e) {
+    const Scratch best_memory(p.out[2] * sizeof(T)), where_memory(p.out[2] * sizeof(int32_t));
+    T* best = best_memory.as<T>();
+    int32_t* where = where_memory.as<int32_t>();
+    for (int64_t r = b; r < e; ++r) {
+      const int64_t od = r / p.out[1] % p.out[0], oh = r % p.out[1];
+      const S* from = x + r / (p.out[0] * p.out[1]) * volume(p.in);
+      const int64_t row = (w[0].begin[od] * p.in[1] + w[1].begin[oh]) * p.in[2];
+      std::fill_n(best, p.out[2], low);
+      for (int64_t i = 0; i < p.out[2]; ++i) where[i] = static_cast<int32_t>(row + w[2].begin[i]);
+      rows_of(p, w[0], w[1], od, oh, [&](int64_t line) {
+        for (const Tap& t : taps) {
+          const int64_t at = line * p.in[2] + t.at;
+          k.max(from + at, p.stride[2], t.end - t.begin, best + t.begin, where + t.begin, static_cast<int32_t>(at),
+                static_cast<int32_t>(p.stride[2]));
+        }
+      });
+      for (int64_t i = 0; i < p.out[2]; ++i) narrow(best[i], y[r * p.out[2] + i]);
+      for (int64_t i = 0; indices && i < p.out[2]; ++i) indices[r * p.out[2] + i] = where[i];
+    }
+  });
+}
 
 template <class S>
 void max_forward(const Pool& p, const S* x, S* y, int64_t* indices) {
-  using T = Compute<S>;
-  const auto& k = pool_table<S, T>();
+  constexpr int64_t kFewPlanes = 8, kLongRow = 16;
   const Windows w[3] = {windows(p, 0), windows(p, 1), windows(p, 2)};
-  const std::vector<Tap> taps = row_taps(p);
   EMBER_CHECK(volume(p.in) < std::numeric_limits<int32_t>::max(), "max_pool: a plane of ", volume(p.in),
               " elements is too large");
-  const bool whole_rows = !p.adaptive && p.inner == 1;
-  if (const WholeWindows windows(p, w); windows)
-    return parallel_for(0, p.planes, plane_grain(p),
-                        [&](int64_t b, int64_t e) { windows.max<S, T>(x, y, indices, b, e); });
-  const int64_t width = whole_rows ? p.out[2] : p.inner;
-  const T low =
-      std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
-  parallel_for(0, p.planes, plane_grain(p), [&](int64_t b, int64_t e) {
-    const Scratch best_memory(width * sizeof(T)), where_memory(width * sizeof(int32_t));
-    T* best = best_memory.as<T>();
-    int32_t* where = where_memory.as<int32_t>();
-    for (int64_t plane = b; plane < e; ++plane) {
-      const S* from = x + plane * volume(p.in) * p.inner;
-      const int64_t out = plane * volume(p.out) * p.inner;
-      walk(
-          p, w, taps,
-          [&](int64_t, int64_t n, int64_t od, int64_t oh, int64_t ow) {
-            std::fill_n(best, n, low);
-            const int64_t row = (w[0].begin[od] * p.in[1] + w[1].begin[oh]) * p.in[2];
-            for (int64_t i = 0; i < n; ++i) where[i] = static_cast<int32_t>(row + w[2].begin[ow < 0 ? i : ow]);
-          },
-          [&](int64_t first, int64_t n, int64_t at, int64_t step) {
-            k.max(from + at * p.inner, step, n, best + first, where + first, static_cast<int32_t>(at),
-                  whole_rows ? static_cast<int32_t>(step) : 0);
-          },
-          [&](int64_t o, int64_t n, int64_t, int64_t, int64_t) {
-            for (int64_t i = 0; i < n; ++i) narrow(best[i], y[out + o * p.inner + i]);
-            if (indices)
-              for (int64_t i = 0; i < n; ++i) indices[out + o * p.inner + i] = where[i];
-          });
-    }
-  });
+  if (p.planes < kFewPlanes && p.inner == 1 && p.out[2] >= kLongRow && !p.adaptive) max_rows(p, w, x, y, indices);
+  else MaxOfLanes<S>(p, w).run(x, y, indices);
 }
 
 template <class S>
