@@ -54,8 +54,11 @@ TEST(errors_open_with_the_op_that_was_called) {
   Error other("expected all tensors of one size: eye(3) has two");
   other.name_op("all");  // a word of the message is no name
   CHECK_EQ(std::string(other.what()), "all: expected all tensors of one size: eye(3) has two");
-  other.name_op("eye");  // a call in it is one
+  other.name_op("eye");  // but a call in it is one
   CHECK_EQ(std::string(other.what()), "expected all tensors of one size: eye(3) has two");
+  Error variant("max_pool2d: too small");
+  variant.name_op("max_pool2d_with_indices");
+  CHECK_EQ(std::string(variant.what()), "max_pool2d: too small");
 }
 
 TEST(grad_first_and_second_order) {

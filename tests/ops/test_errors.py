@@ -64,6 +64,13 @@ def test_a_name_that_is_there_is_not_said_again():
         assert text.count(name) == 1, text
 
 
+def test_variants_speak_for_the_public_function():
+    f, x, t = ember.nn.functional, ember.ones(2, 3), ember.tensor([0, 1, 2])
+    assert message(f.cross_entropy, x, t).startswith("cross_entropy: Expected input batch_size (2)")
+    assert message(f.nll_loss, x, t).startswith("nll_loss: Expected input batch_size (2)")
+    assert message(f.max_pool2d, ember.ones(4), 2, return_indices=True).startswith("max_pool2d: Expected 3D or 4D")
+
+
 def test_losses_in_python_name_themselves():
     f = ember.nn.functional
     x, y = ember.ones(3, 4), ember.ones(3, 5)
