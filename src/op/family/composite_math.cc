@@ -217,6 +217,7 @@ struct Logit : WithInplace {
   static constexpr auto doc = "log(x / (1 - x)), of x clamped to [eps, 1 - eps] where eps is given";
   static Tensor call(const Tensor& x, std::optional<double> eps) {
     Tensor p = eps ? clamp_both(x, Tensor(*eps), Tensor(1 - *eps)) : x;
+    if (p.dtype() == DType::kBool) p = to_dtype(p, default_dtype());
     return log(p / (1 - p));
   }
 };
