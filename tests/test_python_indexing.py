@@ -215,7 +215,8 @@ def test_errors_are_pytorchs(key):
     with pytest.raises(type(theirs.value)) as ours:
         x[convert(key, ember)]
     if not isinstance(key, (str, float)):
-        assert str(ours.value).split("\n")[0] == str(theirs.value).split("\n")[0]
+        text = str(ours.value).removeprefix("index: ")  # the op that reads tensors of indices
+        assert text.split("\n")[0] == str(theirs.value).split("\n")[0]
 
 
 def test_set_errors():

@@ -301,6 +301,15 @@ def _new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=
     )
 
 
+def _where(self, condition, other):
+    """The tensor's elements where `condition` holds, those of `other` elsewhere.
+
+    >>> x = ember.tensor([5, 6]); x.where(x > 5, 0)
+    tensor([0, 6])
+    """
+    return _C.ops.where(condition, self, other)
+
+
 def _apply_(self, function):
     """Replaces each element by `function(element)`, in place. Slow; for tests and odd jobs."""
     if self.requires_grad:
@@ -376,6 +385,7 @@ def install():
         "type": _type,
         "new": _new,
         "new_tensor": _new_tensor,
+        "where": _where,
         "apply_": _apply_,
         "map_": _map_,
         "untyped_storage": _untyped_storage,

@@ -19,9 +19,13 @@ class EMBER_API Error : public std::exception {  // RuntimeError
   explicit Error(std::string what) : what_(std::move(what)) {}
   const char* what() const noexcept override { return what_.c_str(); }
   void add_context(std::string_view line) { (what_ += '\n') += line; }
+  // Opens the message with `op` unless it names it already. On the way out each op takes the place of the one that it
+  // called, so that the name that stays is the one that the user called.
+  void name_op(std::string_view op);
 
  private:
   std::string what_;
+  size_t named_ = 0;  // how much of it is the name of an op in front, and a colon
 };
 struct EMBER_API IndexError : Error {
   using Error::Error;

@@ -55,6 +55,15 @@ static void check_devices(const Op& op, const Value* args, Device device) {
   }
 }
 
+// Has each element memory of its own? Else what is written to one would be read from another.
+static void check_apart(const Op& op, std::string_view form, const Tensor& x) {
+  for (size_t d = 0; d < x.sizes().size(); ++d) {
+    EMBER_CHECK(x.strides()[d] != 0 || x.sizes()[d] <= 1, op.name(), form,
+                ": unsupported operation: more than one element of the written-to tensor refers to a single memory "
+                "location. Please clone() the tensor before performing the operation.");
+  }
+}
+
 // `out=`: the destination takes the result's shape, keeping its own memory where that fits.
 static void fit_out(const Op& op, const Tensor& out, const Meta& m, bool resize = true) {
   check_writable(op, out);
@@ -62,7 +71,11 @@ static void fit_out(const Op& op, const Tensor& out, const Meta& m, bool resize 
               " can't be cast to the desired output type ", out.dtype());
   EMBER_CHECK(out.device() == m.device, op.name(), ": Expected out tensor to be on ", m.device, ", but got ",
               out.device(), " instead");
-  if (resize && !(DimsView(out.sizes()) == DimsView(m.sizes))) resize_raw(out, m.sizes);
+  if (!(DimsView(out.sizes()) == DimsView(m.sizes))) {
+    if (resize) resize_raw(out, m.sizes);
+    return;
+  }
+  check_apart(op, "", out);
 }
 
 void check_view_tracked(const Tensor& x) {
@@ -87,11 +100,7 @@ static void check_inplace(const Op& op, const Tensor& self, const Meta& m) {
               " doesn't match the broadcast shape ", m.sizes);
   EMBER_CHECK(category(m.dtype) <= category(self.dtype()), op.name(), "_: result type ", m.dtype,
               " can't be cast to the desired output type ", self.dtype());
-  for (size_t d = 0; d < self.sizes().size(); ++d) {
-    EMBER_CHECK(self.strides()[d] != 0 || self.sizes()[d] <= 1, op.name(),
-                "_: unsupported operation: more than one element of the written-to tensor refers to a single memory "
-                "location. Please clone() the tensor before performing the operation.");
-  }
+  check_apart(op, "_", self);
 }
 
 // Do the elements of a and b share memory without being the same elements in the same order?
@@ -280,7 +289,7 @@ static void run_composite(Call& c) {
   }
 }
 
-void invoke(Call& c) {
+static void run(Call& c) {
   if (c.op.compose) return run_composite(c);
   Keys keys = (keys_of(c.op, c.args) | dispatch_state.on) & ~dispatch_state.off;
   if (c.form == form::kOut) {
@@ -289,6 +298,15 @@ void invoke(Call& c) {
   keys &= ~key::kFake;  // shapes without data run through the same backend, which stops short of the kernel
   if (EMBER_UNLIKELY(keys)) return interpreters[63 - std::countl_zero(keys)](c);
   run_backend(c);
+}
+
+void invoke(Call& c) {
+  try {
+    run(c);
+  } catch (Error& error) {
+    error.name_op(c.form == form::kInplace ? c.op.name() + "_" : c.op.name());
+    throw;
+  }
 }
 
 }  // namespace ember

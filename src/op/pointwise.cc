@@ -60,6 +60,11 @@ static const PointwiseTiles& tiles_of(const Pointwise& p) {
   fail<NotImplementedError>(op.name(), ": \"", op.name(), "\" not implemented for '", name(d), "'");
 }
 
+[[noreturn]] EMBER_COLD static void refuse_bool(const Op& op) {
+  EMBER_FAIL(op.name(), ": the `-` operator on a bool tensor is not supported. To invert a mask use `~` or ",
+             "logical_not(), between two masks `^` or logical_xor().");
+}
+
 static DType lift(Promote promote, DType d) {
   if (promote == Promote::kToFloat && category(d) < 2) return default_dtype();
   return promote == Promote::kToInt && d == DType::kBool ? DType::kInt64 : d;
@@ -87,6 +92,7 @@ PointwiseTypes pointwise_types(const Op& op, const Value* args) {
   for (int i = 0; i < p.inputs; ++i) {
     if (p.mask_inputs >> i & 1) continue;
     const Tensor& t = args[i].tensor();
+    if (p.promote == Promote::kNoBool && t.dtype() == DType::kBool) refuse_bool(op);
     if (first) common = t.dtype(), first = false;
     else same &= t.dtype() == common;
     same &= !t->wrapped_number;
@@ -185,7 +191,7 @@ Tensor pointwise_fast(const Op& op, const Value* args) {
   for (int i = 1; i < p.inputs; ++i) {
     const Tensor& t = args[i].tensor();
     if (t->wrapped_number && category(t->dtype) <= category(x->dtype) && x->numel * size <= kMost && !spread_used &&
-        x.dim() > 0) {
+        x.dim() > 0 && (t->dtype != DType::kBool || x->dtype == DType::kBool)) {
       visit(x->dtype, [&]<class T>(T) {
         T v = t.item().to<T>();
         for (int64_t k = 0; k < x->numel; ++k) std::memcpy(spread + k * sizeof(T), &v, sizeof v);

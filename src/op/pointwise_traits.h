@@ -30,6 +30,7 @@ enum class Promote : uint8_t {
   kSame,     // promoted type in and out (add)
   kToFloat,  // integers and bool become the default float first (exp)
   kToInt,    // bool becomes int64 first (square)
+  kNoBool,   // as kSame, but a bool is refused (sub)
 };
 
 enum class ResultType : uint8_t { kSame, kBool, kReal };  // found from eval's return type: a mask is kBool

@@ -4,7 +4,7 @@
 namespace ember {
 
 Scalar Tensor::item() const {
-  EMBER_CHECK(numel() == 1, "a Tensor with ", numel(), " elements cannot be converted to Scalar");
+  EMBER_CHECK(numel() == 1, "item: a Tensor with ", numel(), " elements cannot be converted to Scalar");
   EMBER_CHECK(!is_meta(), "item(): Tensor.item() cannot be called on meta tensors");
   return visit(dtype(), [&]<class T>(T) {
     T v = *data<T>();

@@ -2,6 +2,7 @@
 #include "python/args.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace ember::python {
 namespace {
@@ -243,6 +244,14 @@ bool out_fits(const Signature& s, PyObject* out) {
   return std::all_of(items.begin(), items.end(), is_tensor);
 }
 
+// Is no argument a tensor, though each may be a number?
+bool all_numbers(const Signature& s, PyObject* const* bound) {
+  const std::vector<Arg>& args = s.op->schema.args;
+  for (size_t i = 0; i < args.size(); ++i)
+    if (args[i].type == Type::kTensor && (!bound[i] || is_tensor(bound[i]))) return false;
+  return true;
+}
+
 bool parse_into(const Signature& s, const PyArgs& call, bool allow_out, Parsed& out) {
   const std::vector<Arg>& args = s.op->schema.args;
   PyObject* bound[kMaxArgs];
@@ -262,12 +271,30 @@ bool parse_into(const Signature& s, const PyArgs& call, bool allow_out, Parsed& 
       return false;
     }
   }
+  if (EMBER_UNLIKELY(s.wants_tensor) && all_numbers(s, bound)) return false;
   return !out.out || out_fits(s, out.out);
 }
 
 }  // namespace
 
 bool same_text(PyObject* a, PyObject* b) { return a == b || PyUnicode_Compare(a, b) == 0; }
+
+// Where numbers may stand for tensors, as PyTorch has it.
+struct Numbers {
+  uint32_t which;        // bit i: the op's i-th tensor
+  bool all;              // every one at once: add(2, 3)
+  std::string_view ops;  // words between blanks
+};
+static constexpr Numbers kNumbers[] = {
+    {0b11, true, " add sub mul div subtract multiply divide true_divide floor_divide "},
+    {0b11, false, " remainder pow float_power xlogy isin "},
+    {0b11, false, " bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift "},
+    {0b10, false, " eq ne lt le gt ge not_equal less less_equal greater greater_equal fmod rsub copysign "},
+    {0b10, false, " clamp_min clamp_max fill copy searchsorted "},
+    {0b01, false, " bucketize "},
+    {0b100, false, " lerp masked_fill "},
+    {0b110, false, " where "},
+};
 
 Signature::Signature(const Op& op) : op(&op) {
   const Schema& schema = op.schema;
@@ -282,54 +309,13 @@ Signature::Signature(const Op& op) : op(&op) {
   }
   factory = dtype && device;
   if (factory && tensors == 0) this->device = schema.find("device");
-  // A number may stand for a tensor where tensors of any shape meet; an op on one tensor wants a tensor.
-  static constexpr std::string_view kAlso[] = {
-      "where",     "lerp",      "isin",        "bucketize", "searchsorted",  "masked_fill", "result_type",
-      "clamp_min", "clamp_max", "float_power", "greater",   "greater_equal", "less",        "less_equal",
-      "not_equal", "xlogy",     "index_put",   "fill",      "copy"};
-  bool numbers = (op.kind == Kind::kPointwise && tensors > 1) || std::ranges::count(kAlso, op.name()) > 0;
-  static constexpr std::string_view kBinary[] = {"add",
-                                                 "sub",
-                                                 "mul",
-                                                 "div",
-                                                 "true_divide",
-                                                 "multiply",
-                                                 "subtract",
-                                                 "divide",
-                                                 "floor_divide",
-                                                 "remainder",
-                                                 "fmod",
-                                                 "pow",
-                                                 "rsub",
-                                                 "eq",
-                                                 "ne",
-                                                 "lt",
-                                                 "le",
-                                                 "gt",
-                                                 "ge",
-                                                 "bitwise_and",
-                                                 "bitwise_or",
-                                                 "bitwise_xor",
-                                                 "bitwise_left_shift",
-                                                 "bitwise_right_shift",
-                                                 "logical_and",
-                                                 "logical_or",
-                                                 "logical_xor",
-                                                 "maximum",
-                                                 "minimum",
-                                                 "atan2",
-                                                 "not_equal",
-                                                 "greater",
-                                                 "greater_equal",
-                                                 "less",
-                                                 "less_equal",
-                                                 "xlogy",
-                                                 "copysign"};
-  numbers |= tensors > 1 && std::ranges::count(kBinary, op.name()) > 0;
-  for (size_t i = 0; numbers && i < schema.args.size(); ++i) {
-    const Arg& a = schema.args[i];
-    if (a.type == Type::kTensor && !a.written && a.name != "condition" && a.name != "mask")
-      number_ok |= uint64_t{1} << i;
+  for (const Numbers& numbers : kNumbers) {
+    if (numbers.ops.find(" " + op.name() + " ") == numbers.ops.npos) continue;
+    int at = 0;
+    for (size_t i = 0; i < schema.args.size(); ++i) {
+      if (schema.args[i].type == Type::kTensor && (numbers.which >> at++ & 1)) number_ok |= uint64_t{1} << i;
+    }
+    wants_tensor = !numbers.all && tensors == std::popcount(number_ok);
   }
 }
 
@@ -482,8 +468,9 @@ std::string explain(const std::string& name, const Signature& s, const PyArgs& c
     missing += (count++ ? ", \"" : "\"") + shown_name(s, i) + "\"";
   }
   if (count) return str(name, "() missing ", count, " required positional arguments: ", missing);
+  const uint64_t number_ok = s.wants_tensor && all_numbers(s, bound.data()) ? 0 : s.number_ok;
   for (size_t i = 0; i < bound.size(); ++i) {
-    if (!bound[i] || convert(schema.args[i], bound[i], s.number_ok >> i & 1, scratch)) continue;
+    if (!bound[i] || convert(schema.args[i], bound[i], number_ok >> i & 1, scratch)) continue;
     const Arg& a = schema.args[i];
     bool positional = static_cast<Py_ssize_t>(i) < call.nargs;
     std::string where = positional ? str(" (position ", static_cast<int64_t>(i + 1 - first), ")") : "";
@@ -495,8 +482,8 @@ std::string explain(const std::string& name, const Signature& s, const PyArgs& c
                                                   : accepts_float(items.data[j]);
         if (fine) continue;
         if (a.type == Type::kTensorList)
-          return str("expected Tensor as element ", int64_t{j}, " in argument ", static_cast<int64_t>(i - first),
-                     ", but got ", type_name(items.data[j]));
+          return str(name, "(): expected Tensor as element ", int64_t{j}, " in argument ",
+                     static_cast<int64_t>(i - first), ", but got ", type_name(items.data[j]));
         return str(name, "(): argument '", shown_name(s, i), "' failed to unpack the object at pos ", int64_t{j + 1},
                    " with error \"type must be ", type_text(a), ",but got ", type_name(items.data[j]), "\"");
       }

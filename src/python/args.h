@@ -20,6 +20,7 @@ struct Signature {
   std::vector<PyObject*> names;  // interned, one an argument
   std::vector<PyObject*> shown;  // the same, "self" as "input"
   uint64_t number_ok = 0;        // tensor arguments that may be numbers
+  bool wants_tensor = false;     // though each may be a number, not all may
   bool factory = false;  // takes dtype= and device= and makes a tensor: layout=, pin_memory=, requires_grad= too
   int device = -1;       // its device= argument
   PyTypeObject* result_type = nullptr;  // a named tuple

@@ -32,6 +32,35 @@ TEST(pointwise_broadcasts_and_promotes) {
   CHECK_THROWS(a + values({2, 2, 2}, {0, 0, 0, 0, 0, 0, 0, 0}) + values({3}, {1, 2, 3}), "must match the size");
 }
 
+template <class F>
+static std::string message(F call) {
+  try {
+    call();
+  } catch (const Error& error) { return error.what(); }
+  return "";
+}
+
+TEST(errors_open_with_the_op_that_was_called) {
+  Tensor a = values({2}, {1, 2}), b = values({3}, {1, 2, 3});
+  CHECK(message([&] { a + b; }).starts_with("add: The size of tensor a"));
+  CHECK(message([&] { add_(a, b); }).starts_with("add_: "));
+  CHECK(message([&] { vstack(std::vector<Tensor>{a, b}); }).starts_with("vstack: Sizes of tensors"));  // not cat
+  CHECK(message([&] { vdot(a, b); }).starts_with("vdot: inconsistent"));                               // not dot
+  Error error("from: here");
+  error.name_op("from");
+  CHECK_EQ(std::string(error.what()), "from: here");
+  error.name_op("outer");
+  CHECK_EQ(std::string(error.what()), "outer: here");
+  Error other("expected all tensors of one size: eye(3) has two");
+  other.name_op("all");  // a word of the message is no name
+  CHECK_EQ(std::string(other.what()), "all: expected all tensors of one size: eye(3) has two");
+  other.name_op("eye");  // but a call in it is one
+  CHECK_EQ(std::string(other.what()), "expected all tensors of one size: eye(3) has two");
+  Error variant("max_pool2d: too small");
+  variant.name_op("max_pool2d_with_indices");
+  CHECK_EQ(std::string(variant.what()), "max_pool2d: too small");
+}
+
 TEST(grad_first_and_second_order) {
   Tensor x = values({1}, {0.5f});
   x.set_requires_grad(true);

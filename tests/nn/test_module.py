@@ -47,7 +47,7 @@ def outcome(function):
     try:
         return str(function())
     except Exception as error:
-        text = str(error).split("\nin ")[0]
+        text = str(error).split("\nin ")[0].removeprefix("mse_loss: ")  # the function that was called
         return type(error).__name__, text.replace("torch.", "ember.").replace("ember.nn.modules", "ember.nn.modules")
 
 

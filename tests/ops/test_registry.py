@@ -106,7 +106,7 @@ def test_forward(key, dtype):
 
 def has_method(info):
     name = info.name.split(".")[-1]
-    return hasattr(torch.Tensor, name) and not name.startswith("__") and info.name != "where"
+    return hasattr(torch.Tensor, name) and not name.startswith("__")
 
 
 @cases("test_method", [torch.float32, torch.int64], has_method)

@@ -13,7 +13,7 @@ from ._functional import pool as _pool
 
 for _part in (_activation, _layer, _grid, _pool, _attention, _loss):
     for _name, _value in vars(_part).items():
-        if callable(_value) and not _name.startswith("__") and _name not in ("op", "with_inplace"):
+        if callable(_value) and not _name.startswith("__") and _name not in ("op", "named", "with_inplace"):
             if getattr(_value, "__module__", "").startswith("ember.nn._functional"):
                 _value.__module__ = __name__
             globals()[_name] = _value

@@ -217,6 +217,7 @@ struct Logit : WithInplace {
   static constexpr auto doc = "log(x / (1 - x)), of x clamped to [eps, 1 - eps] where eps is given";
   static Tensor call(const Tensor& x, std::optional<double> eps) {
     Tensor p = eps ? clamp_both(x, Tensor(*eps), Tensor(1 - *eps)) : x;
+    if (p.dtype() == DType::kBool) p = to_dtype(p, default_dtype());
     return log(p / (1 - p));
   }
 };
@@ -357,6 +358,17 @@ EMBER_ALIAS2(LessEqual, "less_equal", le)
 EMBER_ALIAS2(NotEqual, "not_equal", ne)
 #undef EMBER_ALIAS2
 
+struct SoftshrinkChecked : Composite {
+  static constexpr auto schema = "softshrink(Tensor self, float lambd=0.5) -> Tensor";
+  static constexpr auto doc = "x moved towards zero by lambd";
+  static constexpr auto forms = form::kFunction | form::kOut;
+  static Tensor call(const Tensor& x, double lambd) {
+    EMBER_CHECK(lambd >= 0 && std::isfinite(lambd), "softshrink: lambda must be finite and not negative, but found ",
+                lambd);
+    return shrunk(x, lambd);
+  }
+  static Tensor shrunk(const Tensor& self, double lambd) { EMBER_CALL("_softshrink", self, lambd); }
+};
 struct Positive : Composite {
   static constexpr auto schema = "positive(Tensor self) -> Tensor";
   static constexpr auto doc = "self; of numbers only, not of bools";
@@ -371,11 +383,11 @@ struct Positive : Composite {
 
 std::vector<std::unique_ptr<Op>> composite_math_ops() {
   return make_family<ClampNumbers, ClampNumbersTensor, ClipNumbers, ClipNumbersTensor, ClampMinOp, ClampMaxOp,
-                     RoundDecimals, DivMode, Divide, Subtract, FloatPower, FloatPowerInplace, BitwiseNot, IsClose,
-                     AllClose, Equal, IsReal, IsInfinite<true>, IsInfinite<false>, NanToNum, Xlogy, Logit,
-                     LogAddExp<false>, LogAddExp<true>, Heaviside, Ldexp, Sinc, Deg2Rad, Rad2Deg, Gelu, Prelu, Glu,
-                     Absolute, Arccos, Arccosh, Arcsin, Arcsinh, Arctan, Arctanh, Fix, Negative, Arctan2, Multiply,
-                     TrueDivide, Greater, GreaterEqual, Less, LessEqual, NotEqual, Positive>();
+                     RoundDecimals, DivMode, Divide, Subtract, FloatPower, FloatPowerInplace, BitwiseNot,
+                     SoftshrinkChecked, IsClose, AllClose, Equal, IsReal, IsInfinite<true>, IsInfinite<false>, NanToNum,
+                     Xlogy, Logit, LogAddExp<false>, LogAddExp<true>, Heaviside, Ldexp, Sinc, Deg2Rad, Rad2Deg, Gelu,
+                     Prelu, Glu, Absolute, Arccos, Arccosh, Arcsin, Arcsinh, Arctan, Arctanh, Fix, Negative, Arctan2,
+                     Multiply, TrueDivide, Greater, GreaterEqual, Less, LessEqual, NotEqual, Positive>();
 }
 
 }  // namespace ember

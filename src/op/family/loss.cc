@@ -43,7 +43,7 @@ void visit_floating(DType d, F f) {
 void check_bounds(const Tensor& target, int64_t classes, int64_t ignore_index) {
   const int64_t* t = target.data<int64_t>();
   for (int64_t i = 0; i < target.numel(); ++i) {
-    EMBER_CHECK_INDEX(t[i] == ignore_index || (t[i] >= 0 && t[i] < classes), "nll_loss: Target ", t[i],
+    EMBER_CHECK_INDEX(t[i] == ignore_index || (t[i] >= 0 && t[i] < classes), "Target ", t[i],
                       " is out of bounds; there are ", classes, " classes");
   }
 }
@@ -73,28 +73,28 @@ double nll_slope(const T* g, int64_t i, const T* weight, int64_t target, int64_t
 }
 
 // Target shapes against the input's, in PyTorch's words.
-void check_shapes(DimsView sizes, const Tensor& target) {
-  EMBER_CHECK_VALUE(sizes.size() >= 1, "nll_loss: Expected 1 or more dimensions (got 0)");
-  EMBER_CHECK_VALUE(sizes.size() == 1 || target.dim() == 0 || sizes[0] == target->sizes[0],
-                    "nll_loss: Expected input batch_size (", sizes[0], ") to match target batch_size (",
+void check_shapes(std::string_view op, DimsView sizes, const Tensor& target) {
+  EMBER_CHECK_VALUE(sizes.size() >= 1, op, ": Expected 1 or more dimensions (got 0)");
+  EMBER_CHECK_VALUE(sizes.size() == 1 || target.dim() == 0 || sizes[0] == target->sizes[0], op,
+                    ": Expected input batch_size (", sizes[0], ") to match target batch_size (",
                     target.dim() ? target->sizes[0] : 0, ").");
   if (sizes.size() == 1) {
-    EMBER_CHECK(target.dim() <= 1, "nll_loss: 0D or 1D target tensor expected, multi-target not supported");
-    EMBER_CHECK(target.dim() == 0 || target.numel() == 1, "nll_loss: size mismatch (got input: ", sizes,
+    EMBER_CHECK(target.dim() <= 1, op, ": 0D or 1D target tensor expected, multi-target not supported");
+    EMBER_CHECK(target.dim() == 0 || target.numel() == 1, op, ": size mismatch (got input: ", sizes,
                 ", target: ", target.sizes(), ")");
     return;
   }
   Dims expected{sizes[0]};
   expected.append(DimsView(sizes.data() + 2, sizes.size() - 2));
   if (sizes.size() == 2) {
-    EMBER_CHECK(target.dim() <= 1, "nll_loss: 0D or 1D target tensor expected, multi-target not supported");
+    EMBER_CHECK(target.dim() <= 1, op, ": 0D or 1D target tensor expected, multi-target not supported");
   }
-  EMBER_CHECK(target.sizes() == expected, "nll_loss: Expected target size ", expected, ", got ", target.sizes());
+  EMBER_CHECK(target.sizes() == expected, op, ": Expected target size ", expected, ", got ", target.sizes());
 }
 
 // What every op here asks of input (its sizes), target and weight.
 void check_target(std::string_view op, DimsView sizes, const Tensor& target, const Tensor& weight, int64_t reduction) {
-  check_shapes(sizes, target);
+  check_shapes(op, sizes, target);
   EMBER_CHECK(target.dtype() == DType::kInt64 || target.dtype() == DType::kUInt8, op,
               ": expected scalar type Long but found ", type_word(target.dtype()));
   int64_t classes = Classes(sizes).classes;
@@ -275,7 +275,7 @@ struct NllLossNd {
   static constexpr auto forms = form::kFunction;
   static Tensor call(const Tensor& self, const Tensor& target, const OptTensor& weight, int64_t reduction,
                      int64_t ignore_index) {
-    check_shapes(self.sizes(), target);
+    check_shapes("nll_loss", self.sizes(), target);
     return std::get<0>(nll_loss_forward(self, target, weight, reduction, ignore_index));
   }
 };
@@ -302,7 +302,7 @@ distribution (Szegedy et al., 2016).)";
       EMBER_CHECK(ignore_index < 0, "cross_entropy: ignore_index is not supported for floating point target");
       return probabilities(self, target, weight, reduction, label_smoothing);
     }
-    check_shapes(self.sizes(), target);
+    check_shapes("cross_entropy", self.sizes(), target);
     if (label_smoothing > 0) return smoothed(self, target, weight, reduction, ignore_index, label_smoothing);
     if (self.dim() == 2) { return std::get<0>(cross_entropy_forward(self, target, weight, reduction, ignore_index)); }
     Tensor log_p = log_softmax(self, self.dim() == 1 ? 0 : 1);

@@ -201,8 +201,10 @@ struct MultilabelMarginLoss : Loss {
 
 Each row of target lists a sample's labels up to the first -1.)";
   static Tensor call(const Tensor& self, const Tensor& target, int64_t reduction) {
-    EMBER_CHECK(self.dim() <= 2 && self.sizes() == target.sizes(),
-                "multilabel_margin_loss: inconsistent target size: ", target.sizes(),
+    EMBER_CHECK(self.dim() <= 2 && (self.dim() == 0 || self.sizes().back() > 0),
+                "multilabel_margin_loss: Expected non-empty vector or matrix with optional 0-dim batch size, but got: ",
+                self.sizes());
+    EMBER_CHECK(self.sizes() == target.sizes(), "multilabel_margin_loss: inconsistent target size: ", target.sizes(),
                 " for input of size: ", self.sizes());
     Tensor x = as_batch(self), t = as_batch(target);
     Tensor listed = eq(cumsum(lt(t, 0), 1), 0), index = masked_fill(t, logical_not(listed), 0);

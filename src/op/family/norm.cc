@@ -91,7 +91,7 @@ struct LayerNormKernel {
   static constexpr Saves saves = {.inputs = 0b101, .outputs = 0b110};
   static std::array<Meta, 3> infer(const Tensor& x, DimsView shape, const OptTensor& weight, const OptTensor& bias,
                                    double) {
-    check_rows("layer_norm", x, shape, weight, bias);
+    check_rows("_layer_norm", x, shape, weight, bias);
     Meta stat(stat_shape(x, shape.size()), stat_type(x.dtype()), x.device());
     return {Meta(x.sizes(), x), stat, stat};
   }

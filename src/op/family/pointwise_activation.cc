@@ -172,9 +172,10 @@ struct Tanhshrink {
 };
 
 struct Softshrink {
-  static constexpr auto schema = "softshrink(Tensor self, float lambd=0.5) -> Tensor";
-  static constexpr auto doc = "x moved towards zero by lambd";
+  static constexpr auto schema = "_softshrink(Tensor self, float lambd) -> Tensor";
+  static constexpr auto doc = "softshrink of any lambd";
   static constexpr auto types = types::kFloat;
+  static constexpr auto forms = form::kFunction;
   static auto eval(auto x, auto lambd) { return select(x > lambd, x - lambd, select(x < -lambd, x + lambd, 0)); }
   static auto d_self(auto g, auto x, auto lambd) { return select((x > lambd) | (x < -lambd), g, 0); }
 };

@@ -17,6 +17,7 @@ struct Sub {
   static constexpr auto schema = "sub(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor";
   static constexpr auto doc = "self - alpha * other";
   static constexpr auto types = types::kNumber;
+  static constexpr auto promote = Promote::kNoBool;
   static auto eval(auto x, auto y, auto alpha) { return x - alpha * y; }
   static auto d_self(auto g, auto, auto, auto) { return g; }
   static auto d_other(auto g, auto, auto, auto alpha) { return -g * conj(alpha); }
@@ -26,6 +27,7 @@ struct Rsub {
   static constexpr auto schema = "rsub(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor";
   static constexpr auto doc = "other - alpha * self";
   static constexpr auto types = types::kNumber;
+  static constexpr auto promote = Promote::kNoBool;
   static auto eval(auto x, auto y, auto alpha) { return y - alpha * x; }
   static auto d_self(auto g, auto, auto, auto alpha) { return -g * conj(alpha); }
   static auto d_other(auto g, auto, auto, auto) { return g; }

@@ -19,6 +19,7 @@ struct Neg {
   static constexpr auto schema = "neg(Tensor self) -> Tensor";
   static constexpr auto doc = "-self";
   static constexpr auto types = types::kNumber;
+  static constexpr auto promote = Promote::kNoBool;
   static auto eval(auto x) { return -x; }
   static auto d_self(auto g, auto) { return -g; }
 };

@@ -118,8 +118,8 @@ void check_not_empty(std::string_view op, const Tensor& x, size_t n) {
               x.sizes());
 }
 void check_real(const Tensor& x, std::string_view op) {
-  EMBER_CHECK_NOT_IMPLEMENTED(x.dtype() != DType::kBool && !is_complex(x.dtype()), op, ": \"", op,
-                              "\" not implemented for '", type_word(x.dtype()), "'");
+  EMBER_CHECK_NOT_IMPLEMENTED(x.dtype() != DType::kBool && !is_complex(x.dtype()), op, ": not implemented for '",
+                              type_word(x.dtype()), "'");
 }
 
 // ---- the ops that have kernels; lists have one entry a spatial dim ----
@@ -134,8 +134,8 @@ struct MaxPool {
   static constexpr Saves saves = {.outputs = 0b10};
   static std::array<Meta, 2> infer(const Tensor& self, DimsView kernel, DimsView stride, DimsView padding,
                                    DimsView dilation, bool ceil_mode) {
-    check_real(self, "max_pool");
-    Dims sizes = pooled_sizes("max_pool", with_spatial("max_pool", self, last_sizes(self, kernel.size())), kernel,
+    check_real(self, "_max_pool");
+    Dims sizes = pooled_sizes("_max_pool", with_spatial("_max_pool", self, last_sizes(self, kernel.size())), kernel,
                               stride, padding, dilation, ceil_mode);
     size_t n = kernel.size();
     return {like_image(sizes, self, self.dtype(), n), like_image(sizes, self, DType::kInt64, n)};
@@ -159,10 +159,10 @@ struct AdaptiveMaxPool {
   static constexpr auto forms = form::kFunction;
   static constexpr Saves saves = {.outputs = 0b10};
   static std::array<Meta, 2> infer(const Tensor& self, DimsView output_size) {
-    check_real(self, "adaptive_max_pool");
+    check_real(self, "_adaptive_max_pool");
     size_t n = output_size.size();
-    Dims sizes = with_spatial("adaptive_max_pool", self, output_size);
-    check_not_empty("adaptive_max_pool", self, n);
+    Dims sizes = with_spatial("_adaptive_max_pool", self, output_size);
+    check_not_empty("_adaptive_max_pool", self, n);
     return {like_image(sizes, self, self.dtype(), n), like_image(sizes, self, DType::kInt64, n)};
   }
   static void cpu(Out y, Out indices, const Tensor& self, DimsView output_size) {
@@ -215,11 +215,11 @@ struct AvgPool {
   static Meta infer(const Tensor& self, DimsView kernel, DimsView stride, DimsView padding, bool ceil_mode, bool,
                     OptInt divisor_override) {
     EMBER_CHECK_NOT_IMPLEMENTED(is_floating(self.dtype()) || self.dtype() == DType::kInt64,
-                                "avg_pool: \"avg_pool2d_out_frame\" not implemented for '", type_word(self.dtype()),
+                                "_avg_pool: \"avg_pool2d_out_frame\" not implemented for '", type_word(self.dtype()),
                                 "'");
-    EMBER_CHECK(divisor_override.value_or(1) != 0, "avg_pool: divisor must be not zero");
-    Dims sizes = with_spatial("avg_pool", self, last_sizes(self, kernel.size()));
-    return like_image(pooled_sizes("avg_pool", sizes, kernel, stride, padding, {}, ceil_mode), self, self.dtype(),
+    EMBER_CHECK(divisor_override.value_or(1) != 0, "_avg_pool: divisor must be not zero");
+    Dims sizes = with_spatial("_avg_pool", self, last_sizes(self, kernel.size()));
+    return like_image(pooled_sizes("_avg_pool", sizes, kernel, stride, padding, {}, ceil_mode), self, self.dtype(),
                       kernel.size());
   }
   static void cpu(Out y, const Tensor& self, DimsView kernel, DimsView stride, DimsView padding, bool,
@@ -271,9 +271,9 @@ struct AdaptiveAvgPool {
   static constexpr auto kind = Kind::kOpaque;
   static constexpr auto forms = form::kFunction;
   static Meta infer(const Tensor& self, DimsView output_size) {
-    check_floating(self, "adaptive_avg_pool", "adaptive_avg_pool2d");
-    Dims sizes = with_spatial("adaptive_avg_pool", self, output_size);
-    check_not_empty("adaptive_avg_pool", self, output_size.size());
+    check_floating(self, "_adaptive_avg_pool", "adaptive_avg_pool2d");
+    Dims sizes = with_spatial("_adaptive_avg_pool", self, output_size);
+    check_not_empty("_adaptive_avg_pool", self, output_size.size());
     return like_image(sizes, self, self.dtype(), output_size.size());
   }
   static void cpu(Out y, const Tensor& self, DimsView output_size) {

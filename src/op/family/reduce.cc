@@ -17,12 +17,14 @@ void check_float(std::string_view op, const Tensor& x, OptDType dtype) {
   EMBER_CHECK(is_floating(d) || is_complex(d), op, "(): could not infer output dtype. ",
               dtype ? "Optional dtype" : "Input dtype", " must be either a floating point or complex dtype. Got: ", d);
 }
-// Extremes need an element; `dim` names the dims that were asked for.
-void check_nonempty(std::string_view op, const Tensor& x, DimMask mask, bool all) {
+// Extremes need an element: one at all, or one along each dim that was asked for.
+void check_any(std::string_view op, const Tensor& x) {
+  EMBER_CHECK(x.numel() != 0, op,
+              "(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
+              "'dim' argument.");
+}
+void check_nonempty(std::string_view op, const Tensor& x, DimMask mask) {
   if (x.numel() != 0) return;
-  EMBER_CHECK_INDEX(!all, op,
-                    "(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction "
-                    "dim with the 'dim' argument.");
   for (int64_t d = 0; d < x.dim(); ++d) {
     EMBER_CHECK_INDEX(!(mask >> d & 1) || x.sizes()[d] != 0, op, "(): Expected reduction dim ", d,
                       " to have non-zero size.");
@@ -143,7 +145,8 @@ struct Extreme {
   static Meta infer(const Tensor& x, DimsView dim, bool keepdim) {
     const DimMask mask = dims_mask(x, dim);
     check_real(kLargest ? "amax" : "amin", x);
-    check_nonempty(kLargest ? "amax" : "amin", x, mask, dim.empty());
+    if (dim.empty()) check_any(kLargest ? "amax" : "amin", x);
+    check_nonempty(kLargest ? "amax" : "amin", x, mask);
     return reduced_meta(x, mask, keepdim, x.dtype());
   }
   static void cpu(Out y, const Tensor& x, DimsView dim, bool) {
@@ -170,9 +173,7 @@ struct ExtremeOfAll {
   static constexpr Saves saves{.inputs = 1, .outputs = 1};
   static Meta infer(const Tensor& x) {
     check_real(kLargest ? "max" : "min", x);
-    EMBER_CHECK(x.numel() != 0, kLargest ? "max" : "min",
-                "(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
-                "'dim' argument.");
+    check_any(kLargest ? "max" : "min", x);
     return Meta({}, x);
   }
   static void cpu(Out y, const Tensor& x) { Extreme<kLargest>::cpu(y, x, {}, false); }
@@ -193,7 +194,7 @@ struct ExtremeDim {
   static std::array<Meta, 2> infer(const Tensor& x, int64_t dim, bool keepdim) {
     check_real(kLargest ? "max" : "min", x);
     const DimMask mask = dim_mask(x, dim);
-    check_nonempty(kLargest ? "max" : "min", x, mask, false);
+    check_nonempty(kLargest ? "max" : "min", x, mask);
     return {reduced_meta(x, mask, keepdim, x.dtype()), reduced_meta(x, mask, keepdim, DType::kInt64)};
   }
   static void cpu(Out values, Out indices, const Tensor& x, int64_t dim, bool) {
@@ -245,7 +246,9 @@ struct ArgExtreme {
     constexpr auto name = kLargest ? "argmax" : "argmin";
     const DimMask mask = dim_mask(x, dim);
     check_real(name, x);
-    check_nonempty(name, x, mask, !dim);
+    EMBER_CHECK_INDEX(dim || x.numel() != 0, name,
+                      "(): Expected reduction dim to be specified for input.numel() == 0.");
+    check_nonempty(name, x, mask);
     return reduced_meta(x, mask, keepdim, DType::kInt64);
   }
   static void cpu(Out y, const Tensor& x, OptInt dim, bool) { cpu::extreme({}, y, x, dim_mask(x, dim), kLargest); }

@@ -373,11 +373,11 @@ struct RollAny : Composite {
     Dims seen;
     bool twice = false;
     for (int64_t d : dims) {
+      EMBER_CHECK_INDEX(self.dim() > 0, "Dimension specified as ", d, " but tensor has no dimensions");
       int64_t w = wrap_dim(d, self.dim());
       twice |= std::find(seen.begin(), seen.end(), w) != seen.end();
       seen.push_back(w);
     }
-    if (self.dim() == 0) return clone(self);
     if (!twice) return call_op(op, self, shifts, dims);
     Tensor y = self;
     for (size_t i = 0; i < dims.size(); ++i) y = call_op(op, y, DimsView(&shifts[i], 1), DimsView(&dims[i], 1));

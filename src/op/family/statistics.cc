@@ -297,11 +297,26 @@ struct CumulativeTrapezoidDx {
   }
 };
 
+// Weights of `observations` columns: how often each counts.
+void check_weights(std::string_view name, const Tensor& w, bool right_type, std::string_view type,
+                   int64_t observations) {
+  EMBER_CHECK(w.dim() <= 1, "cov(): expected ", name, " to have one or fewer dimensions but got ", name, " with ",
+              w.dim(), " dimensions");
+  EMBER_CHECK(right_type, "cov(): expected ", name, " to have ", type, " dtype but got ", name, " with ", w.dtype());
+  EMBER_CHECK(w.numel() == observations, "cov(): expected ", name, " to have as many elements as there are ",
+              "observations, but got ", w.numel(), " != ", observations);
+  EMBER_CHECK(w.is_meta() || w.numel() == 0 || ge(min(w), Tensor(0)).item<bool>(), "cov(): ", name,
+              " cannot be negative");
+}
 Tensor covariance(const Tensor& self, int64_t correction, const Tensor& fweights, const Tensor& aweights) {
   EMBER_CHECK(self.dim() <= 2, "cov(): expected input to have two or fewer dimensions but got an input with ",
               self.dim(), " dimensions");
   EMBER_CHECK(self.dtype() != DType::kBool, "cov(): bool dtype is not supported for input");
   Tensor x = self.dim() < 2 ? view(self, {1, -1}) : self;
+  const int64_t observations = x.sizes()[1];
+  if (fweights.defined()) check_weights("fweights", fweights, is_integral(fweights.dtype()), "integral", observations);
+  if (aweights.defined())
+    check_weights("aweights", aweights, is_floating(aweights.dtype()), "floating point", observations);
   Tensor w = fweights;
   if (aweights.defined()) w = w.defined() ? w * aweights : aweights;
   const Tensor total = w.defined() ? sum(w) : Tensor(x.sizes()[1]);

@@ -58,7 +58,7 @@ def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     tensor([1.])
     """
     if min_val > max_val:
-        raise ValueError("min_val cannot be greater than max_val")
+        raise ValueError("hardtanh: min_val cannot be greater than max_val")
     return hardtanh_(input, min_val, max_val) if inplace else _hardtanh(input, min_val, max_val)
 
 

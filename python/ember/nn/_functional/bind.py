@@ -1,5 +1,7 @@
 """How a Python name gets its op: once, at import; a name without an op says so when it is used."""
 
+import functools
+
 from ember import _C
 
 
@@ -15,6 +17,22 @@ def op(name):
     missing.__name__ = name
     missing.__doc__ = f"`{name}` is not in this build's table of ops; a call raises NotImplementedError."
     return missing
+
+
+def named(function):
+    """For functions made of several ops: an error on its way out gets the function's name, which the user knows."""
+    name = function.__name__
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            if len(error.args) == 1 and isinstance(error.args[0], str) and name not in error.args[0]:
+                error.args = (f"{name}: {error.args[0]}",)
+            raise
+
+    return call
 
 
 def with_inplace(name, doc):

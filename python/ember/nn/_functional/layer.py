@@ -201,7 +201,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     ember.Size([2, 4, 3])
     """
     if input.dim() < 2:
-        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.dim()}")
+        raise RuntimeError(f"group_norm: Expected at least 2 dimensions for input tensor but received {input.dim()}")
     _verify_batch_size([input.size(0) * input.size(1) // num_groups, num_groups, *input.size()[2:]])
     return _group_norm(input, num_groups, weight, bias, eps)
 

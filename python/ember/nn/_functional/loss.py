@@ -1,12 +1,13 @@
 """Losses. Every `reduction` is "none", "mean" or "sum"; `size_average` and `reduce` are old flags for the same."""
 
 import math
+import sys
 import warnings
 
 import ember
 
 from .. import _reduction
-from .bind import op
+from .bind import named, op
 
 _ops = {
     name: op(name)
@@ -35,11 +36,13 @@ _ENUM = _reduction._ENUM
 
 
 def _number(reduction, size_average=None, reduce=None):
-    """The reduction as the ops' number."""
+    """The reduction as the ops' number; an error opens with the name of the loss that asks."""
     if size_average is not None or reduce is not None:
         return _reduction.legacy_get_enum(size_average, reduce)
     found = _ENUM.get(reduction)
-    return _reduction.get_enum(reduction) if found is None else found
+    if found is None:
+        raise ValueError(f"{sys._getframe(1).f_code.co_name}: {reduction} is not a valid value for reduction")
+    return found
 
 
 def _reduced(loss, number):
@@ -199,6 +202,7 @@ def poisson_nll_loss(
     return _ops["poisson_nll_loss"](input, target, log_input, full, eps, _number(reduction))
 
 
+@named
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
     """(log var + (input - target)^2 / var) / 2, with var at least eps.
 
@@ -271,12 +275,13 @@ def triplet_margin_loss(
     tensor(1.)
     """
     if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
+        raise ValueError(f"triplet_margin_loss: margin must be greater than 0, got {margin}")
     return _ops["triplet_margin_loss"](
         anchor, positive, negative, margin, p, eps, swap, _number(reduction, size_average, reduce)
     )
 
 
+@named
 def triplet_margin_with_distance_loss(
     anchor, positive, negative, *, distance_function=None, margin=1.0, swap=False, reduction="mean"
 ):
@@ -317,9 +322,9 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=
     """
     number = _number(reduction, size_average, reduce)
     if p not in (1, 2):
-        raise ValueError("only p == 1 and p == 2 supported")
+        raise ValueError("multi_margin_loss: only p == 1 and p == 2 supported")
     if weight is not None and weight.dim() != 1:
-        raise ValueError("weight must be one-dimensional")
+        raise ValueError("multi_margin_loss: weight must be one-dimensional")
     return _ops["multi_margin_loss"](input, target, p, margin, weight, number)
 
 
@@ -332,6 +337,7 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     return _ops["multilabel_margin_loss"](input, target, _number(reduction, size_average, reduce))
 
 
+@named
 def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
     """The mean over classes of the binary cross entropy with logits; input, target [N, C].
 
@@ -355,6 +361,26 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     return _ops["ctc_loss"](log_probs, targets, input_lengths, target_lengths, blank, _number(reduction), zero_infinity)
 
 
+def _check_linear(input, weight, bias):
+    """What linear_cross_entropy asks of input [N, D] or [D], weight [C, *, D] and bias [C, *]."""
+    if input.dim() not in (1, 2):
+        raise RuntimeError(f"input has {input.dim()} dims, allowed are 1 or 2")
+    if weight.dim() < 2:
+        raise RuntimeError(f"linear_weight has {weight.dim()} dims, at least 2 are needed")
+    if input.shape[-1] != weight.shape[-1]:
+        raise RuntimeError(
+            f"the last dims of input ({input.shape[-1]}) and of linear_weight ({weight.shape[-1]}) must be equal"
+        )
+    if bias is not None and bias.shape != weight.shape[:-1]:
+        raise RuntimeError(f"linear_bias has shape {tuple(bias.shape)}, not {tuple(weight.shape[:-1])}")
+    if weight.dim() > 2 and input.dim() == 1:
+        raise RuntimeError(
+            f"a linear_weight of shape {tuple(weight.shape)} needs input (N, {input.shape[0]}), "
+            f"but got shape {tuple(input.shape)}"
+        )
+
+
+@named
 def linear_cross_entropy(
     input,
     linear_weight,
@@ -374,7 +400,10 @@ def linear_cross_entropy(
     >>> F.linear_cross_entropy(ember.zeros(1, 3), ember.zeros(2, 3), ember.tensor([0]))
     tensor(0.6931)
     """
+    _check_linear(input, linear_weight, linear_bias)
     shape = linear_weight.shape[:-1]
+    if ignore_index is not None and target.shape == (*input.shape[:-1], *shape):
+        raise RuntimeError("ignore_index goes with targets that are classes, not with probabilities")
     bias = None if linear_bias is None else linear_bias.reshape(-1)
     logits = ember.nn.functional.linear(input, linear_weight.reshape(-1, linear_weight.shape[-1]), bias)
     return cross_entropy(

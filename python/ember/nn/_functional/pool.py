@@ -2,7 +2,7 @@
 
 import ember
 
-from .bind import op
+from .bind import named, op
 
 avg_pool1d, avg_pool2d, avg_pool3d = op("avg_pool1d"), op("avg_pool2d"), op("avg_pool3d")
 adaptive_avg_pool1d = op("adaptive_avg_pool1d")
@@ -50,12 +50,12 @@ max_pool2d, max_pool2d_with_indices, _max_pool2d = _max_pool(2)
 max_pool3d, max_pool3d_with_indices, _max_pool3d = _max_pool(3)
 
 
-def _defaults(output_size, sizes):
+def _defaults(output_size, sizes, name="_list_with_default"):
     """An adaptive pool's output size: a None in it keeps that dim's size."""
     if isinstance(output_size, int):
         return output_size
-    if len(output_size) > len(sizes):
-        raise ValueError(f"Input dimension should be at least {len(output_size) + 1}")
+    if len(sizes) <= len(output_size):
+        raise ValueError(f"{name}: Input dimension should be at least {len(output_size) + 1}, but got {len(sizes)}")
     return [have if want is None else want for want, have in zip(output_size, sizes[-len(output_size) :])]
 
 
@@ -63,18 +63,19 @@ _list_with_default = _defaults
 
 
 def _adaptive_max_pool(dims):
-    pooled = op(f"adaptive_max_pool{dims}d")
+    name = f"adaptive_max_pool{dims}d"
+    pooled = op(name)
 
     def pair(input, output_size, return_indices=False):
-        return pooled(input, _defaults(output_size, input.size()))
+        return pooled(input, output_size if dims == 1 else _defaults(output_size, input.size(), name))
 
     def either(input, output_size, return_indices=False):
-        values, indices = pooled(input, _defaults(output_size, input.size()))
+        values, indices = pair(input, output_size)
         return (values, indices) if return_indices else values
 
     doc = "The maximum over windows chosen so that the output has `output_size`"
-    _with_indices(pair, f"adaptive_max_pool{dims}d", "The maximum of each window and where it is")
-    return _document(either, f"adaptive_max_pool{dims}d", dims, doc, "2"), pair
+    _with_indices(pair, name, "The maximum of each window and where it is")
+    return _document(either, name, dims, doc, "2"), pair
 
 
 adaptive_max_pool1d, adaptive_max_pool1d_with_indices = _adaptive_max_pool(1)
@@ -83,13 +84,14 @@ adaptive_max_pool3d, adaptive_max_pool3d_with_indices = _adaptive_max_pool(3)
 
 
 def _adaptive_avg_pool(dims):
-    pooled = op(f"adaptive_avg_pool{dims}d")
+    name = f"adaptive_avg_pool{dims}d"
+    pooled = op(name)
 
     def average(input, output_size):
-        return pooled(input, _defaults(output_size, input.size()))
+        return pooled(input, _defaults(output_size, input.size(), name))
 
     doc = "The average over windows chosen so that the output has `output_size`"
-    return _document(average, f"adaptive_avg_pool{dims}d", dims, doc, "2")
+    return _document(average, name, dims, doc, "2")
 
 
 adaptive_avg_pool2d, adaptive_avg_pool3d = _adaptive_avg_pool(2), _adaptive_avg_pool(3)
@@ -179,7 +181,7 @@ def _max_unpool(dims):
 
     inverse.__name__ = inverse.__qualname__ = f"max_unpool{dims}d"
     inverse.__doc__ = f"Puts the maxima of max_pool{dims}d back at their `indices`, zeros elsewhere."
-    return inverse
+    return named(inverse)
 
 
 max_unpool1d, max_unpool2d, max_unpool3d = _max_unpool(1), _max_unpool(2), _max_unpool(3)
