@@ -25,19 +25,7 @@ def peak_memory(m):
     return in_fresh_python(m, "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)") * unit
 
 
-def on_disk(*packages):
-    """Bytes of the installed files of some packages; KeyError's kin when one is not installed."""
-    files = [Path(file.locate()) for package in packages for file in metadata.files(package) or []]
-    return float(sum(path.stat().st_size for path in files if path.is_file()))
-
-
-@case("process", "installed, alone", below=25e6, unit="B")
+@case("process", "installed", below=25e6, unit="B")
 def installed(m):
-    return on_disk("torch" if m.__name__ == "torch" else "ember-dl")
-
-
-@case("process", "installed, with its BLAS and oneDNN", below=100e6, unit="B")
-def installed_with_blas(m):
-    if m.__name__ == "torch":
-        return on_disk("torch")
-    return on_disk("ember-dl", "scipy-openblas32", "onednn-cpu-gomp")
+    files = metadata.files("torch" if m.__name__ == "torch" else "ember-dl") or []
+    return float(sum(path.stat().st_size for file in files if (path := Path(file.locate())).is_file()))
