@@ -222,6 +222,7 @@ ERRORS = [
     lambda m: grid(m, 3, 3).movedim((0, 1), (0,)),
     lambda m: grid(m, 3, 3).movedim((0, 0), (0, 1)),
     lambda m: grid(m, 6).unflatten(0, (2, 4)),
+    lambda m: grid(m, 6).unflatten(0, (2**62, 3)),
     lambda m: grid(m, 3, 3, 3).flatten(2, 1),
     lambda m: m.view_as_real(grid(m, 3)),
     lambda m: m.view_as_complex(grid(m, 3)),
