@@ -259,3 +259,12 @@ def test_a_view_of_a_view_keeps_the_base():
     assert x._version == y._version == 1
     assert x.detach()._version == 1
     same(x, torch.tensor([[0.0, 1, 1, 1]] * 3))
+
+
+def test_numbers_at_the_end_of_their_range():
+    least, most = -(2**63), 2**63 - 1
+    for f in (
+        lambda m: grid(m, 3, 3).unfold(0, 2, most),
+        lambda m: [getattr(grid(m, 3, 4), side)(k) for side in ("tril", "triu") for k in (least, most)],
+    ):
+        check(f)
