@@ -223,6 +223,7 @@ ERRORS = [
     lambda m: grid(m, 3, 3).movedim((0, 0), (0, 1)),
     lambda m: grid(m, 6).unflatten(0, (2, 4)),
     lambda m: grid(m, 6).unflatten(0, (2**62, 3)),
+    lambda m: grid(m, 6).split((2**62, 2**62, 7)),
     lambda m: grid(m, 3, 3, 3).flatten(2, 1),
     lambda m: m.view_as_real(grid(m, 3)),
     lambda m: m.view_as_complex(grid(m, 3)),
@@ -268,3 +269,10 @@ def test_numbers_at_the_end_of_their_range():
         lambda m: [getattr(grid(m, 3, 4), side)(k) for side in ("tril", "triu") for k in (least, most)],
     ):
         check(f)
+
+
+def test_an_empty_tensor_of_sizes_that_overflow_is_contiguous():
+    for x in (ember.empty(0, 2**62 + 3, 5), ember.constant_pad_nd(ember.zeros(0, 3, 2), (1, 2, 0, 2**62), 1)):
+        assert x.is_contiguous() and x.numel() == 0
+        for y in (x + 1, x.transpose(0, 1) + 1, x.clone(), x[None].contiguous(memory_format=ember.channels_last)):
+            assert y.numel() == 0

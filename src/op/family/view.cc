@@ -418,12 +418,13 @@ struct SplitSizes : ViewOp {
   static std::vector<View> views(const Tensor& self, DimsView sizes, int64_t dim) {
     EMBER_CHECK(self.dim() > 0, "split expects at least a 1-dimensional tensor");
     int64_t n = self.size(dim), sum = 0;
+    bool overflow = false;
     for (int64_t s : sizes) {
       EMBER_CHECK(s >= 0,
                   "split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes=", sizes);
-      sum += s;
+      overflow |= __builtin_add_overflow(sum, s, &sum);
     }
-    EMBER_CHECK(sum == n, "split_with_sizes expects split_sizes to sum exactly to ", n,
+    EMBER_CHECK(!overflow && sum == n, "split_with_sizes expects split_sizes to sum exactly to ", n,
                 " (input tensor's size at dimension ", wrap_dim(dim, self.dim()), "), but got split_sizes=", sizes);
     return Split::cut(self, sizes, dim);
   }
