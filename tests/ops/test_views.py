@@ -269,6 +269,9 @@ def test_numbers_at_the_end_of_their_range():
         lambda m: [getattr(grid(m, 3, 4), side)(k) for side in ("tril", "triu") for k in (least, most)],
     ):
         check(f)
+    for x in (ember.zeros(2, 0, 5, requires_grad=True), ember.zeros(2, 1, requires_grad=True)):
+        x[:, ::least].sum().backward()
+        assert x.grad.shape == x.shape
 
 
 def test_an_empty_tensor_of_sizes_that_overflow_is_contiguous():
