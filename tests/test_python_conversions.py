@@ -351,3 +351,9 @@ def _timed(f, time):
     start = time.perf_counter()
     f()
     return time.perf_counter() - start
+
+
+def test_any_byte_seen_as_bool_is_a_bool():
+    ours, theirs = (m.tensor([2, 0, 255], dtype=m.uint8).view(m.bool) for m in (ember, torch))
+    assert ours.tolist() == theirs.tolist() == [True, False, True]
+    assert [x.item() for x in ours] == [x.item() for x in theirs]

@@ -7,9 +7,10 @@ Scalar Tensor::item() const {
   EMBER_CHECK(numel() == 1, "item: a Tensor with ", numel(), " elements cannot be converted to Scalar");
   EMBER_CHECK(!is_meta(), "item(): Tensor.item() cannot be called on meta tensors");
   return visit(dtype(), [&]<class T>(T) {
-    T v = *data<T>();
-    if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) return Scalar(to_float(v));
-    else return Scalar(v);
+    // A view of bytes as bool holds any of them.
+    if constexpr (std::is_same_v<T, bool>) return Scalar(*reinterpret_cast<const uint8_t*>(data<T>()) != 0);
+    else if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) return Scalar(to_float(*data<T>()));
+    else return Scalar(*data<T>());
   });
 }
 Tensor Tensor::to(DType d) const { return dtype() == d ? *this : to_dtype(*this, d); }

@@ -176,6 +176,8 @@ template <class T>
 PyObject* nested(const T* data, DimsView sizes, DimsView strides, size_t dim) {
   if (dim == sizes.size()) {
     if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) return PyFloat_FromDouble(to_float(*data));
+    // A view of bytes as bool holds any of them.
+    else if constexpr (std::is_same_v<T, bool>) return wrap(Scalar(*reinterpret_cast<const uint8_t*>(data) != 0));
     else return wrap(Scalar(*data));
   }
   Ref list = own(PyList_New(sizes[dim]));

@@ -45,12 +45,17 @@ int64_t count(DimsView sizes) {
   return zero ? 0 : n;
 }
 
+// The step from one element of a dense dim to the next outer one. Only tensors without elements get past int64.
+static int64_t dense_step(int64_t step, int64_t size) {
+  return __builtin_mul_overflow(step, std::max<int64_t>(size, 1), &step) ? INT64_MAX : step;
+}
+
 Dims contiguous_strides(DimsView sizes) {
   Dims strides(sizes.size());
   int64_t step = 1;
   for (size_t i = sizes.size(); i-- > 0;) {
     strides[i] = step;
-    if (__builtin_mul_overflow(step, std::max<int64_t>(sizes[i], 1), &step)) step = INT64_MAX;
+    step = dense_step(step, sizes[i]);
   }
   return strides;
 }
@@ -71,7 +76,7 @@ Dims strides_of(MemoryFormat format, DimsView sizes) {
   int64_t step = 1;
   for (size_t i = rank; i-- > 0;) {
     strides[order[i]] = step;
-    step *= std::max<int64_t>(sizes[order[i]], 1);
+    step = dense_step(step, sizes[order[i]]);
   }
   return strides;
 }
@@ -86,7 +91,7 @@ bool is_contiguous(DimsView sizes, DimsView strides, MemoryFormat format) {
       int64_t d = order[i];
       if (sizes[d] == 0) return true;
       if (sizes[d] != 1 && strides[d] != step) return false;
-      step *= sizes[d];
+      step = dense_step(step, sizes[d]);
     }
     return true;
   }
@@ -95,7 +100,7 @@ bool is_contiguous(DimsView sizes, DimsView strides, MemoryFormat format) {
   for (size_t i = rank; i-- > 0;) {
     if (sizes[i] == 0) return true;
     if (sizes[i] != 1 && strides[i] != step) ok = false;
-    if (ok) step *= sizes[i];
+    if (ok) step = dense_step(step, sizes[i]);
   }
   return ok;
 }
@@ -114,7 +119,7 @@ bool is_non_overlapping_and_dense(DimsView sizes, DimsView strides) {
     if (sizes[d] == 0) return true;
     if (sizes[d] == 1) continue;
     if (strides[d] != step) return false;
-    step *= sizes[d];
+    step = dense_step(step, sizes[d]);
   }
   return true;
 }
@@ -138,7 +143,7 @@ Dims dense_strides_like(DimsView sizes, DimsView strides) {
     }
   }
   int64_t step = 1;
-  for (int64_t d : order) out[d] = step, step *= std::max<int64_t>(sizes[d], 1);
+  for (int64_t d : order) out[d] = step, step = dense_step(step, sizes[d]);
   return out;
 }
 

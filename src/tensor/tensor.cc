@@ -200,7 +200,10 @@ Tensor empty_as_raw(const Tensor& x, DType dtype) {
   if (EMBER_UNLIKELY(bytes >= kMinLabelled)) impl->storage->label(x->sizes, dtype);
   impl->sizes = x->sizes, impl->strides = x->strides, impl->numel = x->numel;
   int64_t step = 1;  // x's own strides may be any where they say nothing: of one element, or of none
-  for (size_t d = x->sizes.size(); d-- > 0; step *= std::max<int64_t>(x->sizes[d], 1)) impl->strides[d] = step;
+  for (size_t d = x->sizes.size(); d-- > 0;) {
+    impl->strides[d] = step;
+    if (__builtin_mul_overflow(step, std::max<int64_t>(x->sizes[d], 1), &step)) step = INT64_MAX;  // of none
+  }
   return Tensor(std::move(impl));
 }
 

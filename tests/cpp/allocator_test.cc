@@ -12,6 +12,10 @@
 #include "base/error.h"
 #include "check.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
 using namespace ember;
 
 TEST(allocator_blocks_are_aligned_apart_and_counted) {
@@ -114,3 +118,14 @@ TEST(allocator_survives_fork) {
   busy.join();
   CHECK_EQ(failures, 0);
 }
+
+#if defined(__SANITIZE_ADDRESS__)
+TEST(allocator_shows_asan_where_a_block_ends) {
+  for (size_t bytes : {1, 63, 100, 5000, 40001, (1 << 20) + 3}) {
+    auto* p = static_cast<unsigned char*>(cpu_alloc(bytes));
+    CHECK(__asan_region_is_poisoned(p, bytes) == nullptr);
+    CHECK(__asan_address_is_poisoned(p + bytes));
+    cpu_free(p, bytes);
+  }
+}
+#endif

@@ -237,7 +237,10 @@ def test_no_arguments_crash(seed):
         text=True,
         timeout=SECONDS * 10 + 120,
     )
-    assert done.returncode == 0, "\n".join(done.stderr.splitlines()[-25:])
+    lines = done.stderr.splitlines()
+    found = [i for i, line in enumerate(lines) if "runtime error:" in line or "ERROR: AddressSanitizer" in line]
+    start = max(found[0] - 2, 0) if found else max(len(lines) - 25, 0)  # the call, then what it did
+    assert done.returncode == 0, "\n".join(lines[start : start + 25])
 
 
 if __name__ == "__main__":

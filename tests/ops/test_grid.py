@@ -1,8 +1,10 @@
 # Reading images at points against PyTorch: modes, paddings, alignment, gradients; fractional pooling.
 """grid_sample, affine_grid, fractional pooling."""
 
+import ember
 import numpy as np
 import pytest
+import torch
 from against import check, check_gradient
 
 
@@ -47,6 +49,16 @@ def test_affine_grid(size, align):
     n = len(size) - 2
     check(lambda m: m.nn.functional.affine_grid(data(m, 2, n, n + 1), size, align))
     check_gradient(lambda m, t: m.nn.functional.affine_grid(t, size, align), (2, n, n + 1))
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize(
+    "kernel,out", [((2**63 - 1, 7, 3), (5, 1, 7)), (2, (2**63 - 1, 2, 2)), ((-(2**63), 2, 2), (-1, 2, 2))]
+)
+def test_fractional_max_pool_of_numbers_that_overflow(kernel, out):
+    for m in (torch, ember):
+        with pytest.raises(RuntimeError):
+            m.nn.functional.fractional_max_pool3d(data(m, 1, 3, 5, 5, 5), kernel, out)
 
 
 @pytest.mark.parametrize("dims", [2, 3])

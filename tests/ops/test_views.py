@@ -222,6 +222,8 @@ ERRORS = [
     lambda m: grid(m, 3, 3).movedim((0, 1), (0,)),
     lambda m: grid(m, 3, 3).movedim((0, 0), (0, 1)),
     lambda m: grid(m, 6).unflatten(0, (2, 4)),
+    lambda m: grid(m, 6).unflatten(0, (2**62, 3)),
+    lambda m: grid(m, 6).split((2**62, 2**62, 7)),
     lambda m: grid(m, 3, 3, 3).flatten(2, 1),
     lambda m: m.view_as_real(grid(m, 3)),
     lambda m: m.view_as_complex(grid(m, 3)),
@@ -258,3 +260,22 @@ def test_a_view_of_a_view_keeps_the_base():
     assert x._version == y._version == 1
     assert x.detach()._version == 1
     same(x, torch.tensor([[0.0, 1, 1, 1]] * 3))
+
+
+def test_numbers_at_the_end_of_their_range():
+    least, most = -(2**63), 2**63 - 1
+    for f in (
+        lambda m: grid(m, 3, 3).unfold(0, 2, most),
+        lambda m: [getattr(grid(m, 3, 4), side)(k) for side in ("tril", "triu") for k in (least, most)],
+    ):
+        check(f)
+    for x in (ember.zeros(2, 0, 5, requires_grad=True), ember.zeros(2, 1, requires_grad=True)):
+        x[:, ::least].sum().backward()
+        assert x.grad.shape == x.shape
+
+
+def test_an_empty_tensor_of_sizes_that_overflow_is_contiguous():
+    for x in (ember.empty(0, 2**62 + 3, 5), ember.constant_pad_nd(ember.zeros(0, 3, 2), (1, 2, 0, 2**62), 1)):
+        assert x.is_contiguous() and x.numel() == 0
+        for y in (x + 1, x.transpose(0, 1) + 1, x.clone(), x[None].contiguous(memory_format=ember.channels_last)):
+            assert y.numel() == 0

@@ -442,6 +442,7 @@ struct Triangle {
     int64_t rank = y.dim(), rows = y.size(-2), columns = y.size(-1), matrices = y.numel() / (rows * columns);
     int64_t size = item_size(y.dtype()), row_step = y.stride(-2) * size, step = y.stride(-1) * size;
     int64_t grain = std::max<int64_t>(32768 / columns, 1);
+    diagonal = std::clamp(diagonal, -rows, columns);  // beyond, nothing changes
     parallel_for(0, matrices * rows, grain, [&](int64_t begin, int64_t end) {
       for (int64_t at = begin; at < end; ++at) {
         int64_t row = at % rows, rest = at / rows;

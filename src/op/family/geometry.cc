@@ -71,7 +71,7 @@ View unfold_geometry(View x, int64_t dimension, int64_t size, int64_t step) {
   EMBER_CHECK(size <= n, "maximum size for tensor at dimension ", static_cast<int64_t>(d), " is ", n, " but size is ",
               size);
   EMBER_CHECK(step > 0, "step is ", step, " but must be > 0");
-  if (rank) x.sizes[d] = (n - size) / step + 1, x.strides[d] = stride * step;
+  if (rank) x.sizes[d] = (n - size) / step + 1, x.strides[d] = wrapping_product(stride, step);
   x.sizes.push_back(size), x.strides.push_back(stride);
   return x;
 }

@@ -186,9 +186,10 @@ struct FractionalMaxPool {
     Tensor x = self.dim() == n + 2 ? self : unsqueeze(self, 0), index;  // index: [N, C, out..., window...]
     for (int d = 0; d < n; ++d) {
       size_t k = static_cast<size_t>(d);
-      int64_t in = x.size(d + 2);
-      EMBER_CHECK(out[k] + kernel[k] - 1 <= in, op, "(): pool size ", kernel[k], " too large relative to input size ",
-                  in, " for ", out[k], " outputs");
+      int64_t in = x.size(d + 2), span;
+      EMBER_CHECK(kernel[k] > 0, op, "(): kernel_size must be greater than zero, but got ", kernel_size);
+      EMBER_CHECK(!__builtin_add_overflow(out[k], kernel[k], &span) && span <= in + 1, op, "(): pool size ", kernel[k],
+                  " too large relative to input size ", in, " for ", out[k], " outputs");
       int64_t sample = n == 2 ? 1 - d : d;  // of two numbers, the first is the width's
       Tensor starts = window_starts(select(samples, -1, sample), in, out[k], kernel[k]);
       Tensor window = unsqueeze(starts, -1) + arange(0, kernel[k], 1, DType::kInt64, x.device());

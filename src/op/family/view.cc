@@ -2,7 +2,6 @@
 // and an offset, and a gradient, which mostly scatters into zeros through the same geometry (_view_backward). Views of
 // views, compositions of them and convenience names stand in view_composite.cc.
 #include <algorithm>
-#include <numeric>
 
 #include "base/parallel.h"
 #include "kernel/cpu/elementwise.h"
@@ -308,13 +307,15 @@ struct AsStrided : InplaceViewOp {
 
 // Is every element of memory shown at most once? Sufficient, not necessary: sorted strides that clear each other.
 bool shows_once(const View& v) {
-  Dims order(v.sizes.size());
-  std::iota(order.begin(), order.end(), 0);
+  Dims order;  // the stride of a size of one, or where there are no elements, may be any number
+  for (size_t d = 0; d < v.sizes.size(); ++d) {
+    if (v.sizes[d] == 0) return true;
+    if (v.sizes[d] > 1) order.push_back(static_cast<int64_t>(d));
+  }
   std::sort(order.begin(), order.end(),
             [&](int64_t a, int64_t b) { return std::abs(v.strides[a]) < std::abs(v.strides[b]); });
   int64_t reach = 0;
   for (int64_t d : order) {
-    if (v.sizes[d] == 1) continue;
     if (std::abs(v.strides[d]) <= reach) return false;
     reach += (v.sizes[d] - 1) * std::abs(v.strides[d]);
   }
@@ -418,12 +419,13 @@ struct SplitSizes : ViewOp {
   static std::vector<View> views(const Tensor& self, DimsView sizes, int64_t dim) {
     EMBER_CHECK(self.dim() > 0, "split expects at least a 1-dimensional tensor");
     int64_t n = self.size(dim), sum = 0;
+    bool overflow = false;
     for (int64_t s : sizes) {
       EMBER_CHECK(s >= 0,
                   "split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes=", sizes);
-      sum += s;
+      overflow |= __builtin_add_overflow(sum, s, &sum);
     }
-    EMBER_CHECK(sum == n, "split_with_sizes expects split_sizes to sum exactly to ", n,
+    EMBER_CHECK(!overflow && sum == n, "split_with_sizes expects split_sizes to sum exactly to ", n,
                 " (input tensor's size at dimension ", wrap_dim(dim, self.dim()), "), but got split_sizes=", sizes);
     return Split::cut(self, sizes, dim);
   }

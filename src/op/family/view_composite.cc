@@ -93,8 +93,9 @@ struct Unflatten : Composite {
     int64_t d = wrap_dim(dim, self.dim());
     EMBER_CHECK(!sizes.empty(), "unflatten: sizes must be non-empty");
     int64_t n = self.size(d), known = 1, unknown = 0;
-    for (int64_t s : sizes) s == -1 ? void(++unknown) : void(known *= s);
-    EMBER_CHECK(unknown ? known != 0 && n % known == 0 : known == n, "unflatten: Provided sizes ", sizes,
+    bool overflow = false;
+    for (int64_t s : sizes) s == -1 ? void(++unknown) : void(overflow |= __builtin_mul_overflow(known, s, &known));
+    EMBER_CHECK(!overflow && (unknown ? known != 0 && n % known == 0 : known == n), "unflatten: Provided sizes ", sizes,
                 " don't multiply up to the size of dim ", d, " (", n, ") in the input tensor");
     Dims inner = infer_size(sizes, n), out(DimsView(self.sizes().data(), static_cast<size_t>(d)));
     out.append(inner);
