@@ -31,6 +31,16 @@ class EMBER_API RefCounted {
  protected:
   virtual ~RefCounted() = default;
 
+  // For classes whose objects are also reached by address, without a count: release() and retain() for those.
+  void drop_count() const {
+    if (count_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+  }
+  bool retain_unless_zero() const {
+    int64_t count = count_.load(std::memory_order_relaxed);
+    while (count && !count_.compare_exchange_weak(count, count + 1, std::memory_order_acq_rel)) {}
+    return count != 0;
+  }
+
  private:
   void destroy() const { delete this; }
 

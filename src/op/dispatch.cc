@@ -206,8 +206,7 @@ static void run_kernel(Call& c) {
       bool apart = out[i].dtype() != metas[i].dtype || (c.form == form::kOut && !promised);
       for (size_t k = 0; !apart && k < c.op.schema.args.size(); ++k) {
         const Tensor& a = c.args[k].tensor();
-        if (a.defined())
-          apart = c.form == form::kOut ? a->storage == out[i]->storage : !a.is(out[i]) && a->storage == out[i]->storage;
+        if (a.defined()) apart = a->storage == out[i]->storage && !(c.form == form::kInplace && k == 0 && a.is(out[i]));
         for (const Tensor& t : c.args[k].tensors()) apart |= t.defined() && t->storage == out[i]->storage;
       }
       if (apart) {

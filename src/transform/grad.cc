@@ -1,6 +1,8 @@
 // Tensors' side of autograd: metas, edges, hooks, histories, saved tensors.
 #include "transform/grad.h"
 
+#include <pthread.h>
+
 #include <mutex>
 
 #include "op/ops.h"
@@ -77,7 +79,11 @@ void Node::remove_tensor_hook(uint32_t input, int64_t id) {
 
 namespace {
 
-std::mutex g_accumulate;  // two threads may add to one leaf
+std::mutex g_accumulate;    // two threads may add to one leaf
+std::mutex g_accumulators;  // guards AutogradMeta::accumulator
+const int kFreeAfterFork = pthread_atfork([] { g_accumulate.lock(), g_accumulators.lock(); },
+                                          [] { g_accumulators.unlock(), g_accumulate.unlock(); },
+                                          [] { g_accumulators.unlock(), g_accumulate.unlock(); });
 
 struct AccumulateGrad final : Node {
   Tensor variable;
@@ -86,7 +92,9 @@ struct AccumulateGrad final : Node {
     results.push_back({variable.sizes(), variable.dtype(), variable.device()});
   }
   ~AccumulateGrad() override {
-    if (auto* meta = autograd_meta_or_null(variable)) meta->accumulator = nullptr;
+    std::lock_guard<std::mutex> guard(g_accumulators);
+    auto* meta = autograd_meta_or_null(variable);
+    if (meta && meta->accumulator == this) meta->accumulator = nullptr;
   }
   std::string name() const override { return "AccumulateGrad"; }
   Tensor leaf() const override { return variable; }
@@ -95,10 +103,6 @@ struct AccumulateGrad final : Node {
     AutogradMeta& meta = autograd_meta(variable);
     Tensor g = std::move(grads[0]);
     if (!g.defined()) return {};
-    for (auto& hook : meta.hooks.list()) {
-      Tensor replaced = hook(g);
-      if (replaced.defined()) g = std::move(replaced);
-    }
     {
       std::lock_guard<std::mutex> lock(g_accumulate);
       accumulate(meta, std::move(g));
@@ -110,11 +114,16 @@ struct AccumulateGrad final : Node {
   void accumulate(AutogradMeta& meta, Tensor g) {
     bool record = grad_enabled();
     if (!meta.grad.defined()) {
-      // Nobody else holds it and it is laid out as the variable is: keep it; else a copy.
+      // Laid out as the variable is, or row-major where that leaves holes: what nobody else holds is kept, else copied.
+      const bool dense = is_non_overlapping_and_dense(variable.sizes(), variable.strides());
       bool alone = !record && g.ptr().use_count() == 1 && g->storage && g->storage.use_count() == 1 && !g->autograd;
-      if (alone && is_non_overlapping_and_dense(g.sizes(), g.strides())) meta.grad = std::move(g);
-      else if (record) meta.grad = clone(g);
-      else meta.grad = clone(detach(g));
+      if (alone && (dense && !variable.is_contiguous() ? same_layout(g) : g.is_contiguous())) {
+        meta.grad = std::move(g);
+        return;
+      }
+      Tensor copy = empty_strided_raw(g.sizes(), dense ? variable.strides() : contiguous_strides(g.sizes()), g.dtype(),
+                                      g.device());
+      meta.grad = copy_(copy, g);
       return;
     }
     if (record) {
@@ -123,7 +132,32 @@ struct AccumulateGrad final : Node {
       add_(meta.grad, g);
     }
   }
+
+  bool same_layout(const Tensor& g) const {
+    for (size_t d = 0; d < g.sizes().size(); ++d) {
+      if (g.sizes()[d] > 1 && g.strides()[d] != variable.strides()[d]) return false;
+    }
+    return true;
+  }
 };
+
+// The elements of `base`'s storage that a view of it shows, as an op of base: also where the view shows complex
+// numbers as pairs of reals, or pairs as complex numbers. `offset` counts elements of the view's dtype.
+Tensor view_again(const Tensor& base, DType dtype, DimsView sizes, DimsView strides, int64_t offset) {
+  if (dtype == base.dtype()) return as_strided(base, sizes, strides, offset);
+  if (is_complex(base.dtype()) && dtype == real_of(base.dtype()))
+    return as_strided(view_as_real(base), sizes, strides, offset);
+  EMBER_CHECK(is_complex(dtype) && base.dtype() == real_of(dtype), "a view of ", base.dtype(), " as ", dtype,
+              " has no gradient: it cannot be modified inplace by what requires grad");
+  Dims pairs(sizes), steps(strides);
+  for (int64_t& s : steps) s *= 2;
+  pairs.push_back(2), steps.push_back(1);
+  return view_as_complex(as_strided(base, pairs, steps, 2 * offset));
+}
+Tensor view_again(const Tensor& base, const Tensor& x) {
+  GradMode on(true);
+  return view_again(base, x.dtype(), x.sizes(), x.strides(), x.storage_offset());
+}
 
 // The gradient of an in-place call on a view, seen from its base: inside the viewed elements it goes through the call,
 // elsewhere it passes.
@@ -132,7 +166,8 @@ struct CopySlices final : Node {
   Shape base;
   Dims base_strides;    // gradients are laid out as the base is, so that the view's geometry fits them
   Dims sizes, strides;  // of the view
-  int64_t offset;
+  DType dtype;
+  int64_t offset;  // from the base's first element
   int self_edge;
 
   std::string name() const override { return "CopySlices"; }
@@ -161,18 +196,15 @@ struct CopySlices final : Node {
   }
 
   // The view's elements within a gradient that is laid out as the base is.
-  Tensor view_of(const Tensor& whole) const {
-    return as_strided(whole, sizes, strides, whole.storage_offset() + offset);
-  }
+  Tensor view_of(const Tensor& whole) const { return view_again(whole, dtype, sizes, strides, offset); }
 };
 
 }  // namespace
 
 static Ptr<Node> accumulator_of(const Tensor& x) {
   AutogradMeta& meta = autograd_meta(x);
-  static std::mutex lock;
-  std::lock_guard<std::mutex> guard(lock);
-  if (meta.accumulator && meta.accumulator->use_count() > 0) return Ptr<Node>::share(meta.accumulator);
+  std::lock_guard<std::mutex> guard(g_accumulators);
+  if (meta.accumulator && meta.accumulator->retain_alive()) return Ptr<Node>::adopt(meta.accumulator);
   auto node = make_ptr<AccumulateGrad>(x);
   meta.accumulator = node.get();
   return node;
@@ -186,8 +218,7 @@ Ptr<Node> grad_fn(const Tensor& x) {
   if (x->view_base && meta->grad_fn && meta->seen_version != x.version()) {
     Tensor base{Ptr<TensorImpl>(x->view_base)};
     if (base->requires_grad) {  // the base was written to: this view shows the new base
-      GradMode on(true);
-      Tensor again = as_strided(base, x.sizes(), x.strides(), x.storage_offset());
+      Tensor again = view_again(base, x);
       AutogradMeta& fresh = autograd_meta(again);
       meta->grad_fn = fresh.grad_fn, meta->output = fresh.output;
     }
@@ -227,7 +258,8 @@ void rebase_history(const Tensor& x, Ptr<Node> node) {
   slices->call = node;
   slices->base = {base.sizes(), base.dtype(), base.device()};
   slices->results.push_back(slices->base);
-  slices->offset = x.storage_offset() - base.storage_offset();
+  slices->dtype = x.dtype();
+  slices->offset = x.storage_offset() - base.storage_offset() * item_size(base.dtype()) / item_size(x.dtype());
   slices->sizes = x.sizes();
   slices->strides = x.strides();
   slices->base_strides = base.strides();
@@ -236,8 +268,7 @@ void rebase_history(const Tensor& x, Ptr<Node> node) {
   for (size_t i = 1; i < node->next.size(); ++i) slices->next.push_back(node->next[i]);
   set_history(base, slices, 0);
   {
-    GradMode on(true);
-    Tensor again = as_strided(base, x.sizes(), x.strides(), x.storage_offset());
+    Tensor again = view_again(base, x);
     AutogradMeta &meta = autograd_meta(x), &fresh = autograd_meta(again);
     meta.grad_fn = fresh.grad_fn, meta.output = fresh.output, meta.seen_version = x.version();
   }
@@ -293,6 +324,7 @@ void requires_grad_(const Tensor& x, bool on) {
               "only Tensors of floating point and complex dtype can require gradients");
   EMBER_CHECK(!on || !x->inference || inference_mode,
               "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
+  if (on) autograd_meta(x);  // made here, while the tensor is this thread's alone: others may use it at once
   x->requires_grad = on;
   x->keys = on ? x->keys | key::kGrad : x->keys & ~key::kGrad;
 }

@@ -80,6 +80,11 @@ class EMBER_API Node : public RefCounted {
   void remove_tensor_hook(uint32_t input, int64_t id);
 
   uint64_t sequence;  // later calls have higher numbers; leaves the highest
+  // Of the last owners each counts down, unlike RefCounted's: a leaf's accumulator is found by its address, and shared
+  // unless its count is zero.
+  void release() const { drop_count(); }
+  bool retain_alive() const { return retain_unless_zero(); }
+
   // Renumbers the node if finding its edges made nodes after it (a view whose base was written to).
   void follow_inputs();
   std::vector<Edge> next;

@@ -4,7 +4,7 @@
 
 #include "base/parallel.h"
 #include "op/ops.h"
-#include "transform/grad.h"
+#include "transform/grad_record.h"
 
 namespace ember {
 namespace {
@@ -14,6 +14,15 @@ struct Visit {
   bool needed = true;         // leads to an asked-for input
   std::vector<Tensor> grads;  // that came so far
 };
+
+bool is_expandable(DimsView from, DimsView to) {
+  if (from.size() > to.size()) return false;
+  for (size_t i = 0; i < from.size(); ++i) {
+    int64_t have = from[from.size() - 1 - i];
+    if (have != 1 && have != to[to.size() - 1 - i]) return false;
+  }
+  return true;
+}
 
 class Task;
 thread_local Task* t_task = nullptr;
@@ -97,7 +106,9 @@ class Task {
       v.needed = false;
       order.push_back(node);
     }
-    for (const Edge& c : captures_) visits_[c.node.get()].needed = true;
+    for (const Edge& c : captures_) {  // what the roots do not lead to stays out
+      if (auto found = visits_.find(c.node.get()); found != visits_.end()) found->second.needed = true;
+    }
     // Nodes point to earlier ones, leaves (the highest number) last.
     auto rank = [](Node* n) { return n->sequence == UINT64_MAX ? 0 : n->sequence + 1; };
     std::sort(order.begin(), order.end(), [&](Node* a, Node* b) { return rank(a) < rank(b); });
@@ -114,14 +125,16 @@ class Task {
     grads.resize(std::max(grads.size(), node->results.size()));
     bool needed = found->second.needed;
     Node::Extras* extras = node->extras_or_null();
-    if (extras) before(*extras, grads);
+    const bool leaf = node->sequence == UINT64_MAX;
+    if (needed && (extras || leaf)) run_tensor_hooks(*node, grads);
     bool beyond = !only_captures;
     for (size_t i = 0; i < captures_.size(); ++i) {
       if (captures_[i].node == node) caught_[i] = grads[captures_[i].input];
     }
     for (const Edge& e : node->next) beyond |= e && visits_[e.node.get()].needed;
     std::vector<Tensor> out;
-    if (needed && beyond && !(only_captures && node->sequence == UINT64_MAX)) {
+    if (needed && beyond && !(only_captures && leaf)) {
+      if (extras) run_pre_hooks(*extras, grads);
       check(*node, grads);
       bool hooked = extras && !extras->hooks.empty();
       std::vector<Tensor> incoming = hooked ? grads : std::vector<Tensor>();
@@ -132,6 +145,7 @@ class Task {
           if (!replaced.empty()) out = std::move(replaced);
         }
       }
+      fit(*node, out);
     }
     for (size_t i = 0; i < node->next.size(); ++i) {
       const Edge& e = node->next[i];
@@ -142,24 +156,33 @@ class Task {
     }
   }
 
-  static void before(Node::Extras& extras, std::vector<Tensor>& grads) {
-    for (auto& [input, hooks] : extras.tensor_hooks) {
+  // Hooks of the tensors whose gradients these are, a leaf's among them.
+  static void run_tensor_hooks(Node& node, std::vector<Tensor>& grads) {
+    auto replace = [](const HookList<TensorHook>& hooks, Tensor& g) {
+      if (hooks.empty()) return;
       for (auto& hook : hooks.list()) {
-        if (input >= grads.size() || !grads[input].defined()) continue;
-        Tensor replaced = hook(grads[input]);
-        if (replaced.defined()) grads[input] = std::move(replaced);
+        if (!g.defined()) return;
+        if (Tensor replaced = hook(g); replaced.defined()) g = std::move(replaced);
       }
+    };
+    if (Tensor x = node.leaf(); x.defined()) replace(autograd_meta(x).hooks, grads[0]);
+    Node::Extras* extras = node.extras_or_null();
+    if (!extras) return;
+    for (auto& [input, hooks] : extras->tensor_hooks) {
+      if (input < grads.size()) replace(hooks, grads[input]);
     }
-    for (auto& hook : extras.pre_hooks.list()) {
-      std::vector<Tensor> replaced = hook(grads);
-      if (!replaced.empty()) grads = std::move(replaced);
-    }
-    for (auto& [input, cell] : extras.retained) {
+    for (auto& [input, cell] : extras->retained) {
       auto* impl = static_cast<RetainCell*>(cell.get())->impl;
       if (!impl || input >= grads.size() || !grads[input].defined()) continue;
       Tensor x(Ptr<TensorImpl>::share(impl));
       AutogradMeta& meta = autograd_meta(x);
       meta.grad = meta.grad.defined() ? meta.grad + grads[input] : grads[input];
+    }
+  }
+  static void run_pre_hooks(Node::Extras& extras, std::vector<Tensor>& grads) {
+    for (auto& hook : extras.pre_hooks.list()) {
+      std::vector<Tensor> replaced = hook(grads);
+      if (!replaced.empty()) grads = std::move(replaced);
     }
   }
 
@@ -168,6 +191,23 @@ class Task {
       if (!grads[i].defined() || grads[i].sizes() == node.results[i].sizes) continue;
       EMBER_FAIL("Function ", node.name(), " got an invalid gradient at index ", i, " - got ", grads[i].sizes(),
                  " but expected shape compatible with ", node.results[i].sizes);
+    }
+  }
+
+  // What a rule or a function of the program returned, brought to the shapes and dtypes of the inputs.
+  static void fit(const Node& node, std::vector<Tensor>& out) {
+    for (size_t i = 0; i < out.size() && i < node.next.size(); ++i) {
+      const Edge& e = node.next[i];
+      if (!e || !out[i].defined() || e.input >= e.node->results.size()) continue;
+      const Node::Shape& want = e.node->results[e.input];
+      if (out[i].sizes() == want.sizes && out[i].dtype() == want.dtype) continue;
+      EMBER_CHECK(is_expandable(want.sizes, out[i].sizes()), "Function ", node.name(),
+                  " returned an invalid gradient at index ", i, " - got ", out[i].sizes(),
+                  " but expected shape compatible with ", want.sizes);
+      EMBER_CHECK(is_complex(out[i].dtype()) == is_complex(want.dtype) || is_floating(out[i].dtype()), "Function ",
+                  node.name(), " returned an invalid gradient at index ", i, " - got ", out[i].dtype(),
+                  ", but the input is ", want.dtype);
+      out[i] = fit_gradient(std::move(out[i]), want.sizes, want.dtype);
     }
   }
 
@@ -239,7 +279,8 @@ std::vector<Tensor> walk(Span<Tensor> roots, Span<Tensor> grads, Span<Tensor> in
       if (!out[i].defined()) continue;
       GradMode mode(create);
       if (is_leaf(inputs[i])) edges[i].node->apply({out[i]});
-      else inputs[i].set_grad(inputs[i].grad().defined() ? inputs[i].grad() + out[i] : out[i]);
+      else if (!retains_grad(inputs[i]))
+        inputs[i].set_grad(inputs[i].grad().defined() ? inputs[i].grad() + out[i] : out[i]);
     }
     return {};
   }

@@ -50,6 +50,9 @@ class PointwiseNode final : public Node {
     for (int i = 0; i < p_.inputs; ++i) {
       const Input& in = inputs_[i];
       Tensor t = in.saved ? in.data.unpack({}) : empty_raw(in.sizes, in.dtype, kMeta);
+      // The kernel reads memory by the geometry it was promised.
+      EMBER_CHECK(t.sizes() == in.sizes, name(), ": a tensor that was saved for backward had the shape ", in.sizes,
+                  ", but what came back has ", t.sizes());
       if (!in.saved) t->wrapped_number = in.wrapped;
       args[i] = Value(std::move(t));
     }

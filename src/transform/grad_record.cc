@@ -1,6 +1,7 @@
 // The grad interpreter: runs a call below itself and records a node for it, from the op's entry alone.
 #include "transform/grad_record.h"
 
+#include <algorithm>
 #include <cctype>
 #include <memory>
 
@@ -44,7 +45,7 @@ struct Kept {
   bool is_tensor = false, saved = false, wrapped = false;
 };
 
-class OpNode final : public Node, public Grads {
+class OpNode final : public Node {
  public:
   OpNode(const Op& op, size_t args) : op_(op), kept_(args) {}
   std::string name() const override { return node_name(op_); }
@@ -99,16 +100,13 @@ class OpNode final : public Node, public Grads {
 
   std::vector<Tensor> apply(std::vector<Tensor> grads) override {
     if (freed_) fail_freed();
-    self_ = Ptr<Node>::share(this);
-    grads_ = std::move(grads);
-    out_.assign(next.size(), Tensor());
-    std::vector<Value> args = restore_args();
-    bool any = false;
-    for (auto& g : grads_) any |= g.defined();
-    if (any) { op_.vjp(*this, args.data()); }
-    grads_.clear();
-    self_.reset();
-    return std::move(out_);
+    Run run(*this, std::move(grads));
+    if (std::any_of(run.grads.begin(), run.grads.end(), [](const Tensor& g) { return g.defined(); })) {
+      std::vector<std::vector<Tensor>> lists;
+      std::vector<Value> args = restore_args(lists);
+      op_.vjp(run, args.data());
+    }
+    return std::move(run.out);
   }
 
   void release_saved() override {
@@ -119,31 +117,37 @@ class OpNode final : public Node, public Grads {
     for (SavedTensor& t : kept_results_) t.reset();
   }
 
-  // ---- Grads ----
-  Tensor g(int i) override {
-    if (!grads_[static_cast<size_t>(i)].defined()) {
-      const Shape& s = results[static_cast<size_t>(i)];
-      grads_[static_cast<size_t>(i)] = zeros(s.sizes, s.dtype, s.device);
-    }
-    return grads_[static_cast<size_t>(i)];
-  }
-  bool has_g(int i) override { return grads_[static_cast<size_t>(i)].defined(); }
-  Tensor y(int i) override { return kept_results_.at(static_cast<size_t>(i)).unpack(self_); }
-  bool wants(int arg, int element) override {
-    size_t e = static_cast<size_t>(first_edge_[static_cast<size_t>(arg)] + element);
-    return first_edge_[static_cast<size_t>(arg)] + element < first_edge_[static_cast<size_t>(arg) + 1] && next[e];
-  }
-  void set(int arg, Tensor gradient, int element) override {
-    if (!wants(arg, element) || !gradient.defined()) return;
-    const Kept& k = kept_[static_cast<size_t>(arg)];
-    const Dims& sizes =
-        k.is_tensor ? k.sizes : list_shapes_[static_cast<size_t>(arg)][static_cast<size_t>(element)].sizes;
-    DType dtype = k.is_tensor ? k.dtype : list_shapes_[static_cast<size_t>(arg)][static_cast<size_t>(element)].dtype;
-    out_[static_cast<size_t>(first_edge_[static_cast<size_t>(arg)] + element)] =
-        fit_gradient(std::move(gradient), sizes, dtype);
-  }
-
  private:
+  // One walk through the node. It is no part of the node, which may be walked by two threads, or again after a failure.
+  struct Run final : Grads {
+    Run(OpNode& node, std::vector<Tensor> grads) : node(node), grads(std::move(grads)), out(node.next.size()) {}
+    Tensor g(int i) override {
+      Tensor& g = grads[static_cast<size_t>(i)];
+      const Shape& s = node.results[static_cast<size_t>(i)];
+      if (!g.defined()) g = zeros(s.sizes, s.dtype, s.device);
+      return g;
+    }
+    bool has_g(int i) override { return grads[static_cast<size_t>(i)].defined(); }
+    Tensor y(int i) override { return node.kept_results_.at(static_cast<size_t>(i)).unpack(Ptr<Node>::share(&node)); }
+    size_t edge(int arg, int element) const {
+      return static_cast<size_t>(node.first_edge_[static_cast<size_t>(arg)] + element);
+    }
+    bool wants(int arg, int element) override {
+      return edge(arg, element) < edge(arg + 1, 0) && node.next[edge(arg, element)];
+    }
+    void set(int arg, Tensor gradient, int element) override {
+      if (!wants(arg, element) || !gradient.defined()) return;
+      const size_t i = static_cast<size_t>(arg), e = static_cast<size_t>(element);
+      const Kept& k = node.kept_[i];
+      const Dims& sizes = k.is_tensor ? k.sizes : node.list_shapes_[i][e].sizes;
+      const DType dtype = k.is_tensor ? k.dtype : node.list_shapes_[i][e].dtype;
+      out[edge(arg, element)] = fit_gradient(std::move(gradient), sizes, dtype);
+    }
+
+    OpNode& node;
+    std::vector<Tensor> grads, out;
+  };
+
   bool wants_data(int i) const { return op_.saves.inputs >> i & 1; }
   bool any_saved() const {
     for (const Kept& k : kept_) {
@@ -164,11 +168,11 @@ class OpNode final : public Node, public Grads {
     k.value = Value(std::string_view("list"));  // tells that it was one
   }
 
-  std::vector<Value> restore_args() {
+  // The forward call's arguments; those that are lists of tensors lie in `lists`.
+  std::vector<Value> restore_args(std::vector<std::vector<Tensor>>& lists) {
     std::vector<Value> args(kept_.size());
     Ptr<Node> none;
-    tensors_.clear();
-    tensors_.reserve(kept_.size());
+    lists.reserve(kept_.size());
     for (size_t i = 0; i < kept_.size(); ++i) {
       const Kept& k = kept_[i];
       if (k.is_tensor) {
@@ -181,8 +185,8 @@ class OpNode final : public Node, public Grads {
         for (size_t e = 0; e < list_shapes_[i].size(); ++e)
           list.push_back(k.saved ? lists_[i][e].unpack(none)
                                  : empty_raw(list_shapes_[i][e].sizes, list_shapes_[i][e].dtype, kMeta));
-        tensors_.push_back(std::move(list));
-        args[i] = Value(tensors_.back());
+        lists.push_back(std::move(list));
+        args[i] = Value(lists.back());
       } else {
         args[i] = k.value;
       }
@@ -190,17 +194,13 @@ class OpNode final : public Node, public Grads {
     return args;
   }
 
- private:
   const Op& op_;
   std::vector<Kept> kept_;
   std::vector<SavedTensor> kept_results_;
   std::vector<int> first_edge_;
   std::vector<std::vector<Shape>> list_shapes_;
   std::vector<std::vector<SavedTensor>> lists_;
-  std::vector<std::vector<Tensor>> tensors_;
-  std::vector<Tensor> grads_, out_;
   std::unique_ptr<View> geometry_;
-  Ptr<Node> self_;
   bool freed_ = false;
 };
 

@@ -1,6 +1,13 @@
 // Custom functions in C++: gradients of first and second order, saved tensors, several outputs, in-place, errors.
 #include "transform/function.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
 #include "check.h"
 
 using namespace ember;
@@ -141,4 +148,63 @@ TEST(function_inference_mode) {
   CHECK_THROWS(x * made, "Inference tensors cannot be saved for backward");
   (x * clone(made)).backward();
   CHECK_EQ(x.grad().item<double>(), 2);
+}
+
+// ---- threads ----
+
+namespace {
+
+void in_threads(int n, auto&& f) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < n; ++i) threads.emplace_back(f);
+  for (auto& t : threads) t.join();
+}
+
+}  // namespace
+
+// Each thread makes and drops the leaf's accumulator while the others look it up.
+TEST(autograd_threads_share_a_leaf) {
+  const Tensor w = ones({4}).set_requires_grad(true);
+  in_threads(4, [&] {
+    for (int i = 0; i < 3000; ++i) sum(w * 2).backward();
+  });
+  CHECK_EQ(w.grad().contiguous()[0].item<float>(), 4 * 3000 * 2.0f);
+}
+
+TEST(autograd_threads_walk_one_graph) {
+  const Tensor x = ones({4}).set_requires_grad(true);
+  const Tensor y = sum(softmax(cumsum(x * x, 0), 0) * cumsum(x, 0));
+  const Tensor want = grad(Span<Tensor>(&y, 1), Span<Tensor>(&x, 1), {}, true)[0];
+  std::atomic<int> wrong{0};
+  in_threads(4, [&] {
+    for (int i = 0; i < 1000; ++i) {
+      Tensor got = grad(Span<Tensor>(&y, 1), Span<Tensor>(&x, 1), {}, true)[0];
+      wrong += !all(eq(got, want)).item<bool>();
+    }
+  });
+  CHECK_EQ(wrong.load(), 0);
+}
+
+TEST(autograd_survives_fork) {
+  const Tensor w = ones({4}).set_requires_grad(true);
+  std::atomic<bool> stop{false};
+  std::thread busy([&] {
+    while (!stop) sum(w * 2).backward();
+  });
+  int failures = 0;
+  for (int i = 0; i < 20; ++i) {
+    pid_t child = fork();
+    if (child == 0) {
+      alarm(20);
+      const Tensor x = ones({4}).set_requires_grad(true);
+      sum(x * 2).backward();
+      _exit(!x.grad().defined());
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    failures += status != 0;
+  }
+  stop = true;
+  busy.join();
+  CHECK_EQ(failures, 0);
 }

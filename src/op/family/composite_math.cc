@@ -241,13 +241,12 @@ struct LogAddExp : Composite {
 };
 struct Heaviside : WithInplace {
   static constexpr auto schema = "heaviside(Tensor self, Tensor values) -> Tensor";
-  static constexpr auto doc = "0 below zero, 1 above, `values` at zero";
+  static constexpr auto doc = "1 above zero, `values` at zero, else 0";
   static Tensor call(const Tensor& x, const Tensor& values) {
     EMBER_CHECK(x.dtype() == values.dtype(),
                 "heaviside is not yet implemented for tensors with different dtypes: ", x.dtype(), " and ",
                 values.dtype());
-    Tensor step = where(gt(x, 0), ones_like(x), zeros_like(x));
-    return where(eq(x, 0), values, where(is_floating(x.dtype()) ? isnan(x) : zeros_like(x, DType::kBool), x, step));
+    return where(eq(x, 0), values, where(gt(x, 0), ones_like(x), zeros_like(x)));
   }
 };
 struct Ldexp : WithInplace {

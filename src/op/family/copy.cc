@@ -22,10 +22,15 @@ static bool fits(const Scalar& s, DType d) {
   }
   return visit(d, [&]<class T>(T) {
     if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
-      double most = static_cast<double>(std::numeric_limits<T>::max());
-      double least = is_unsigned(d) ? -most : static_cast<double>(std::numeric_limits<T>::min());
-      double v = s.to<double>();
-      return std::trunc(v) <= most && std::trunc(v) >= least;
+      // Integers by an integer that holds them all; a double by the power of two that the largest T lies just below.
+      using Limits = std::numeric_limits<T>;
+      const __int128 most = Limits::max(), least = is_unsigned(d) ? -most : __int128{Limits::min()};
+      if (s.is_integral()) {
+        const __int128 i = s.kind() == Scalar::Kind::kUInt ? __int128{s.to<uint64_t>()} : __int128{s.to<int64_t>()};
+        return i <= most && i >= least;
+      }
+      const double v = std::trunc(s.to<double>());
+      return v < std::ldexp(1.0, Limits::digits) && v >= static_cast<double>(least);
     } else {
       return true;
     }
@@ -248,6 +253,7 @@ struct Resize {
     if (!(DimsView(self.sizes()) == size)) resize_raw(self, size);
     if (format && *format != MemoryFormat::kContiguous && *format != MemoryFormat::kPreserve)
       self->set_sizes(size, strides_of(*format, size));
+    self.bump_version();
     return self;
   }
 };
