@@ -564,9 +564,9 @@ def test_inplace_on_a_view_of_another_dtype(part):
             l.view_as_real(u).mul_(l.tensor([2.0, 3.0], dtype=l.float64))
         elif part == "complex":
             u = (x * 1).reshape(2, 2)
-            l.view_as_complex(u).mul_(z)
+            l.view_as_complex(u).mul_(z.detach())
             (u * u).sum().backward()
-            return x.grad.tolist(), z.grad.tolist()
+            return x.grad.tolist()
         elif part == "after":
             r = u.real
             u.mul_(2j)
