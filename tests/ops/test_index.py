@@ -1,8 +1,10 @@
 # Picking and placing by index against PyTorch: shapes of results, masks, repeated indices, gradients, errors.
 """Indexing ops."""
 
+import ember
 import numpy as np
 import pytest
+import torch
 from against import check, check_error, check_gradient
 
 pytestmark = pytest.mark.sanitize
@@ -181,3 +183,34 @@ def test_many_rows():
         return x[i], x.index_add(0, i, data(m, 5000, 33)), x[x > 0], x.gather(0, ints(m, 100, 33, high=3000))
 
     check(f, strides=False)
+
+
+@pytest.mark.parametrize(
+    "op", ["index_put_", "index_copy_", "index_add_", "scatter_", "scatter_add_", "put_", "masked_scatter_"]
+)
+def test_values_that_are_the_destination_itself(op):
+    """PyTorch refuses most of these; what is read is what stood there before, as with a copy."""
+
+    def program(l, copied):
+        x, at = l.arange(1.0, 4.0), l.tensor([2, 0, 1])
+        source = x.clone() if copied else x
+        index = {"index_put_": ((at,),), "put_": (at,), "masked_scatter_": (l.tensor([False, True, True]),)}
+        return getattr(x, op)(*index.get(op, (0, at)), source).tolist()
+
+    assert program(ember, False) == program(torch, True)
+
+
+def test_an_index_that_is_the_destination_itself():
+    x = ember.tensor([2, 0, 1])
+    assert x.scatter_(0, x, ember.tensor([7, 8, 9])).tolist() == [8, 9, 7]
+
+
+@pytest.mark.parametrize("value", [2**63, 2**63 - 1, -(2**63), float(2**63), -float(2**63)])
+def test_numbers_at_the_edge_of_int64(value):
+    def program(l):
+        try:
+            return l.full((2,), value, dtype=l.int64).tolist(), l.zeros(2, dtype=l.int64).fill_(value).tolist()
+        except RuntimeError as e:
+            return "without overflow" in str(e)
+
+    assert program(ember) == program(torch)

@@ -22,7 +22,7 @@ static bool fits(const Scalar& s, DType d) {
   }
   return visit(d, [&]<class T>(T) {
     if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
-      // Integers by an integer that holds them all; a double by the power of two that the largest T lies just below.
+      // Integers by an integer that holds them all; doubles as PyTorch does, to whom 2^63 fits int64.
       using Limits = std::numeric_limits<T>;
       const __int128 most = Limits::max(), least = is_unsigned(d) ? -most : __int128{Limits::min()};
       if (s.is_integral()) {
@@ -30,7 +30,7 @@ static bool fits(const Scalar& s, DType d) {
         return i <= most && i >= least;
       }
       const double v = std::trunc(s.to<double>());
-      return v < std::ldexp(1.0, Limits::digits) && v >= static_cast<double>(least);
+      return v <= static_cast<double>(most) && v >= static_cast<double>(least);
     } else {
       return true;
     }
