@@ -202,3 +202,12 @@ def test_cat_of_much_is_exact():
     assert whole.flatten().tolist() == [v for p in parts for v in p.tolist()]
     wide = ember.cat([p.view(10, -1) for p in parts], 1)
     assert wide[3, :100].tolist() == parts[0].view(10, -1)[3].tolist()
+
+
+@pytest.mark.parametrize("size,kernel,padding", [(4, 2**63 - 1, 0), (4, 2**40, 2**41), (2**40, 1, 0)])
+def test_windows_that_overflow(size, kernel, padding):
+    for m in (ember, torch):
+        with pytest.raises(RuntimeError):
+            m.nn.functional.fold(m.zeros(1, 1, 5), (size, size), kernel, padding=padding)
+    with pytest.raises(RuntimeError):
+        ember.nn.functional.unfold(ember.zeros(1, 1, 4, 4), max(kernel, 2**40), padding=2**41)

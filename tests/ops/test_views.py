@@ -279,3 +279,8 @@ def test_an_empty_tensor_of_sizes_that_overflow_is_contiguous():
         assert x.is_contiguous() and x.numel() == 0
         for y in (x + 1, x.transpose(0, 1) + 1, x.clone(), x[None].contiguous(memory_format=ember.channels_last)):
             assert y.numel() == 0
+
+
+def test_gradient_of_a_view_without_elements():
+    g = ember._C.ops._view_backward(ember.zeros(1, 0), (3, 0, 1, 2), (1, 0), (1, 1), -1)
+    assert g.shape == (3, 0, 1, 2)

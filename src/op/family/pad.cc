@@ -203,7 +203,7 @@ struct Im2col {
                 "non-zero dimensions for input, but got: ",
                 self.sizes());
     Patches p = patches("im2col", self.sizes(), kernel, dilation, padding, stride);
-    return Meta({p.n, p.c * p.kh * p.kw, p.rows * p.columns}, self);
+    return Meta({p.n, ember::count(Dims{p.c, p.kh, p.kw}), ember::count(Dims{p.rows, p.columns})}, self);
   }
   static void cpu(Out y, const Tensor& self, DimsView kernel, DimsView dilation, DimsView padding, DimsView stride) {
     Patches p = patches("im2col", self.sizes(), kernel, dilation, padding, stride);
@@ -244,18 +244,20 @@ struct Col2im {
                 "non-zero dimensions for input, but got: ",
                 self.sizes());
     check_numbers("col2im", "kernel_size", kernel, 1);
-    int64_t window = kernel[0] * kernel[1];
-    EMBER_CHECK(window > 0 && self.size(1) % window == 0,
+    int64_t window, positions;
+    bool overflow = __builtin_mul_overflow(kernel[0], kernel[1], &window);
+    EMBER_CHECK(!overflow && self.size(1) % window == 0,
                 "Expected size of input's dimension 1 to be divisible by the "
                 "product of kernel_size, but got input.size(1)=",
                 self.size(1), " and kernel_size=", kernel, ".");
     Patches p =
         patches("col2im", {self.size(0), self.size(1) / window, size[0], size[1]}, kernel, dilation, padding, stride);
-    EMBER_CHECK(self.size(2) == p.rows * p.columns, "Given output_size=", size, ", kernel_size=", kernel,
+    overflow = __builtin_mul_overflow(p.rows, p.columns, &positions);
+    EMBER_CHECK(!overflow && self.size(2) == positions, "Given output_size=", size, ", kernel_size=", kernel,
                 ", dilation=", dilation, ", padding=", padding, ", stride=", stride,
                 ", expected size of input's dimension 2 to match the "
                 "calculated number of sliding blocks ",
-                p.rows, " * ", p.columns, " = ", p.rows * p.columns, ", but got input.size(2)=", self.size(2), ".");
+                p.rows, " * ", p.columns, " = ", positions, ", but got input.size(2)=", self.size(2), ".");
     return p;
   }
   static Meta infer(const Tensor& self, DimsView size, DimsView kernel, DimsView dilation, DimsView padding,
