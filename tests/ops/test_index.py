@@ -181,3 +181,31 @@ def test_many_rows():
         return x[i], x.index_add(0, i, data(m, 5000, 33)), x[x > 0], x.gather(0, ints(m, 100, 33, high=3000))
 
     check(f, strides=False)
+
+
+@pytest.mark.parametrize("include", [True, False])
+@pytest.mark.parametrize("reduce", ["prod", "mean", "amax", "amin"])
+def test_index_reduce(reduce, include):
+    def f(m, x, v, i=(3, 0, 3, 3)):
+        return x.index_reduce(1, m.tensor(list(i)), v, reduce, include_self=include)
+
+    check(lambda m: f(m, data(m, 3, 5), data(m, 3, 4, seed=4)))
+    check(lambda m: f(m, data(m, 3, 5, dtype="int64"), data(m, 3, 4, dtype="int64", seed=4)))
+    check(lambda m: f(m, data(m, 5, 3).t(), data(m, 3, 4, seed=4)))
+    check(lambda m: f(m, data(m, 3, 5), data(m, 3, 0), ()), strides=False)
+    check(lambda m: data(m, 3, 5).index_reduce_(0, m.tensor([1]), data(m, 1, 5), reduce, include_self=include))
+    check_gradient(f, (3, 5), (3, 4))
+
+
+def test_errors_of_index_reduce():
+    for f in (
+        lambda m, x, i: x.index_reduce(0, i, m.ones(2), "sum"),
+        lambda m, x, i: x.index_reduce(0, i + 4, m.ones(2), "prod"),
+        lambda m, x, i: x.index_reduce(0, i - 1, m.ones(2), "mean"),
+        lambda m, x, i: x.index_reduce(0, i.float(), m.ones(2), "prod"),
+        lambda m, x, i: x.index_reduce(0, i[None], m.ones(2), "prod"),
+        lambda m, x, i: x.index_reduce(0, i, m.ones(2, dtype=m.int64), "prod"),
+        lambda m, x, i: x.bool().index_reduce(0, i, m.ones(2, dtype=m.bool), "amax"),
+    ):
+        ours, _ = check_error(lambda m, f=f: f(m, m.ones(5), m.tensor([0, 1])))
+        assert "index" in ours
