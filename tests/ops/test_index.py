@@ -187,7 +187,7 @@ def test_many_rows():
 @pytest.mark.parametrize("reduce", ["prod", "mean", "amax", "amin"])
 def test_index_reduce(reduce, include):
     def f(m, x, v, i=(3, 0, 3, 3)):
-        return x.index_reduce(1, m.tensor(list(i)), v, reduce, include_self=include)
+        return x.index_reduce(1, m.tensor(list(i), dtype=m.int64), v, reduce, include_self=include)
 
     check(lambda m: f(m, data(m, 3, 5), data(m, 3, 4, seed=4)))
     check(lambda m: f(m, data(m, 3, 5, dtype="int64"), data(m, 3, 4, dtype="int64", seed=4)))
@@ -209,3 +209,12 @@ def test_errors_of_index_reduce():
     ):
         ours, _ = check_error(lambda m, f=f: f(m, m.ones(5), m.tensor([0, 1])))
         assert "index" in ours
+
+
+@pytest.mark.parametrize("at", [9, -9])
+def test_lists_of_indices_raise_index_errors(at):
+    """PyTorch words these "out of range in self"."""
+    check_error(lambda m: m.ones(5, 3).index_select(0, m.tensor([at])))
+    check_error(lambda m: m.ones(5).index_add(0, m.tensor([at]), m.ones(1)))
+    check_error(lambda m: m.ones(5, 3, 2).index_add(1, m.tensor([at]), m.ones(5, 1, 2)))
+    check_error(lambda m: m.nn.functional.embedding(m.tensor([at]), m.ones(5, 3)))

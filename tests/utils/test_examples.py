@@ -23,5 +23,7 @@ def test_examples(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module = importlib.import_module(name)
+        before = ember.get_default_dtype()  # which an example sets
         result = doctest.testmod(module, extraglobs={"ember": ember}, optionflags=doctest.NORMALIZE_WHITESPACE)
+        ember.set_default_dtype(before)
     assert result.attempted > 0 and result.failed == 0
