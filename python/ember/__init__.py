@@ -43,6 +43,7 @@ from ember._C import (
     set_num_threads,
     tensor,
 )
+from ember._prefixed import PREFIXES as _PREFIXES
 from ember.version import __version__
 
 # ---- dtypes, layouts, memory formats ----
@@ -91,7 +92,7 @@ _NN_ONLY = {
     "adaptive_avg_pool3d",
 }
 for _name, _function in vars(_C.ops).items():
-    if not _name.startswith("__") and _name.rstrip("_") not in _NN_ONLY:
+    if not _name.startswith(("__", *_PREFIXES)) and _name.rstrip("_") not in _NN_ONLY:
         globals().setdefault(_name, _function)
 
 from ember import _tensor as _tensor_methods  # noqa: E402

@@ -2,20 +2,9 @@
 
 import ember
 from ember import _C
+from ember._prefixed import prefixed_ops
 
-_PREFIX = "linalg_"
-
-
-def __getattr__(name):
-    op = None if name.startswith("__") else getattr(_C.ops, _PREFIX + name, None)
-    if op is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = op
-    return op
-
-
-def __dir__():
-    return sorted({*globals(), *(name[len(_PREFIX) :] for name in vars(_C.ops) if name.startswith(_PREFIX))})
+__getattr__, __dir__ = prefixed_ops(__name__, "linalg_")
 
 
 def norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None):
@@ -37,7 +26,7 @@ def matmul(input, other, *, out=None):
     """The matrix product; the same as `ember.matmul`.
 
     >>> ember.linalg.matmul(ember.ones(2, 3), ember.ones(3, 1)).shape
-    ember.Size([2, 1])
+    torch.Size([2, 1])
     """
     return ember.matmul(input, other) if out is None else ember.matmul(input, other, out=out)
 

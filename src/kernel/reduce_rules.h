@@ -63,5 +63,11 @@ struct AbsMaxRule : MaxRule {
 struct AbsMinRule : MinRule {
   static auto map(auto x, auto) { return abs(x); }
 };
+struct XorRule {
+  template <class T>
+  static constexpr T identity = 0;
+  static auto map(auto x, auto) { return x; }
+  static auto combine(auto a, auto b) { return a ^ b; }
+};
 
 }  // namespace EMBER_RULE_SPACE

@@ -15,18 +15,13 @@ using cpu::Reduction;
 // Calls f with the rule itself.
 template <class F>
 auto with_rule(Reduction r, F&& f) {
+#define EMBER_CASE(name, ...) \
+  case Reduction::k##name: return f(rules::name##Rule{});
   switch (r) {
-    case Reduction::kSum: return f(rules::SumRule{});
-    case Reduction::kNanSum: return f(rules::NanSumRule{});
-    case Reduction::kProd: return f(rules::ProdRule{});
-    case Reduction::kMax: return f(rules::MaxRule{});
-    case Reduction::kMin: return f(rules::MinRule{});
-    case Reduction::kAbsSum: return f(rules::AbsSumRule{});
-    case Reduction::kSquareSum: return f(rules::SquareSumRule{});
-    case Reduction::kPowSum: return f(rules::PowSumRule{});
-    case Reduction::kAbsMax: return f(rules::AbsMaxRule{});
-    case Reduction::kAbsMin: return f(rules::AbsMinRule{});
+    EMBER_REDUCTIONS(EMBER_CASE)
+    case Reduction::kCount: break;
   }
+#undef EMBER_CASE
   __builtin_unreachable();
 }
 
@@ -94,23 +89,19 @@ void write_walk(std::string& out, const Walk& w, std::initializer_list<std::pair
 }  // namespace
 
 std::string ReduceKernel::name() const {
-  constexpr std::string_view rules[] = {"sum",     "nansum",     "prod",    "max",     "min",
-                                        "abs_sum", "square_sum", "pow_sum", "abs_max", "abs_min"};
+#define EMBER_WORD(name, word, ...) word,
+  constexpr std::string_view rules[] = {EMBER_REDUCTIONS(EMBER_WORD)};
+#undef EMBER_WORD
   constexpr std::string_view finishes[] = {"", "_mean", "_sqrt", "_root"};
   return str("r_", rules[static_cast<int>(rule)], finishes[static_cast<int>(finish)], "_", lane_name(compute), "_",
              ember::name(in), "_to_", ember::name(out), "_", kept, "_", reduced, wide ? "_wide" : "");
 }
 
 bool has_reduce_kernel(Reduction rule, Compute compute) {
-  const bool extreme = rule == Reduction::kMax || rule == Reduction::kMin;
-  switch (compute) {
-    case Compute::kF32:
-    case Compute::kF64: return true;
-    case Compute::kI64: return extreme || rule == Reduction::kSum || rule == Reduction::kProd;
-    case Compute::kU64:
-    case Compute::kBool: return extreme;
-    default: return false;
-  }
+#define EMBER_TYPES(name, word, types, ...) types,
+  constexpr int types[] = {EMBER_REDUCTIONS(EMBER_TYPES)};
+#undef EMBER_TYPES
+  return types[static_cast<int>(rule)] >> static_cast<int>(compute) & 1;  // Compute opens with the same five types
 }
 
 std::string write_kernel(const ReduceKernel& k) {

@@ -83,7 +83,7 @@ EMBER_UNARY_OP(isfinite) EMBER_UNARY_OP(signbit) EMBER_UNARY_OP(angle) EMBER_UNA
 EMBER_UNARY_OP(imag) EMBER_UNARY_OP(logical_not) EMBER_UNARY_OP(bitwise_not) EMBER_UNARY_OP(relu)
 EMBER_UNARY_OP(silu) EMBER_UNARY_OP(mish) EMBER_UNARY_OP(hardswish) EMBER_UNARY_OP(hardsigmoid)
 EMBER_UNARY_OP(relu6) EMBER_UNARY_OP(selu) EMBER_UNARY_OP(softsign) EMBER_UNARY_OP(log_sigmoid)
-EMBER_UNARY_OP(tanhshrink) EMBER_UNARY_OP(sgn)
+EMBER_UNARY_OP(tanhshrink) EMBER_UNARY_OP(sgn) EMBER_UNARY_OP(special_entr)
 // clang-format on
 #undef EMBER_UNARY_OP
 
@@ -492,6 +492,9 @@ inline Tensor2 var_mean(const Tensor& self, OptDims dim = {}, Scalar correction 
 inline Tensor2 std_mean(const Tensor& self, OptDims dim = {}, Scalar correction = 1, bool keepdim = false) {
   EMBER_CALL("std_mean", self, dim, correction, keepdim);
 }
+inline Tensor hash_tensor(const Tensor& self, DimsView dim = {}, bool keepdim = false, int64_t mode = 0) {
+  EMBER_CALL("hash_tensor", self, dim, keepdim, mode);
+}
 inline Tensor2 aminmax(const Tensor& self, OptInt dim = {}, bool keepdim = false) {
   EMBER_CALL("aminmax", self, dim, keepdim);
 }
@@ -564,6 +567,10 @@ inline Tensor index_fill(const Tensor& self, int64_t dim, const Tensor& index, S
 }
 inline Tensor scatter(const Tensor& self, int64_t dim, const Tensor& index, Scalar value) {
   EMBER_CALL("scatter.value", self, dim, index, value);
+}
+inline Tensor index_reduce(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
+                           std::string_view reduce, bool include_self = true) {
+  EMBER_CALL("index_reduce", self, dim, index, source, reduce, include_self);
 }
 inline Tensor scatter_reduce(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& src,
                              std::string_view reduce, bool include_self = true) {

@@ -124,8 +124,8 @@ EMBER_INLINE auto conjugate_input(const void* const* in, int64_t i, int64_t n) {
 }
 
 template <class T, class R, int... I, int... J>
-EMBER_INLINE auto evaluate(const void* const* in, const void* params, int64_t i, int64_t n, ember::detail::Ints<I...>,
-                           ember::detail::Ints<J...>) {
+EMBER_INLINE auto evaluate(const void* const* in, [[maybe_unused]] const void* params, int64_t i, int64_t n,
+                           ember::detail::Ints<I...>, ember::detail::Ints<J...>) {
   return T::eval(input<T, R, I>(in, i, n)..., R::attribute(params, J)...);
 }
 
@@ -140,7 +140,7 @@ void forward_tile(void* out, const void* const* in, const void* params, int64_t 
 }
 
 template <class T, class R, int which, int... I, int... J>
-EMBER_INLINE auto differentiate(const void* const* in, const void* params, int64_t i, int64_t n,
+EMBER_INLINE auto differentiate(const void* const* in, [[maybe_unused]] const void* params, int64_t i, int64_t n,
                                 ember::detail::Ints<I...>, ember::detail::Ints<J...>) {
   constexpr int kY = sizeof...(I);
   auto g = R::load(in[0], i, n);

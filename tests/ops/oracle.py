@@ -129,6 +129,7 @@ def find(module, path):
 ORDER = {
     "where": lambda m: lambda x, condition, y: m.where(condition, x, y),
     "polygamma": lambda m: lambda x, n, **out: m.polygamma(n, x, **out),
+    "special.polygamma": lambda m: lambda x, n, **out: m.special.polygamma(n, x, **out),
 }
 
 

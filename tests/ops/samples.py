@@ -3,7 +3,6 @@
 # means adding a line to OWN: test_registry.py fails when a public op has no sample.
 """Where samples come from."""
 
-import functools
 import os
 import re
 import warnings
@@ -19,8 +18,8 @@ LIMIT = 16
 INTERNAL = re.compile(
     r"_.*"  # private
     r"|.*_backward|col2im|im2col|cross_entropy_loss|nll_loss_nd|log_sigmoid|max_pool\dd_with_indices"  # nn.functional
-    r"|index|nonzero_numpy|unique_dim|alias|zero|feature_dropout"  # indexing, nonzero, unique, zeros_like, dropout
-    r"|adaptive_max_pool\d+d|set|upsample_.*|grid_sampler|affine_grid_generator|linalg_.*"  # interpolate, linalg
+    r"|index|slice|nonzero_numpy|unique_dim|alias|zero|feature_dropout"  # indexing, nonzero, unique, dropout
+    r"|adaptive_max_pool\d+d|set|upsample_.*|grid_sampler|affine_grid_generator"  # interpolate
 )
 
 
@@ -70,6 +69,7 @@ OWN = [
     Own("adjoint", lambda t, d: [(t(2, 3), (), {}), (t(4, 2, 3), (), {})], EVERY, True),
     Own("fill_diagonal_", lambda t, d: [(t(3, 4), (2,), {}), (t(7, 3), (1, True), {}), (t(0, 0), (1,), {})], EVERY),
     Own("chain_matmul", lambda t, d: [(t(2, 3), (t(3, 4), t(4, 1)), {}), (t(2, 3), (), {})], grad=True),
+    Own("vander", lambda t, d: [(t(4), (), {}), (t(3), (5, True), {}), (t(3), (0,), {})], EVERY),
     Own("conv_tbc", lambda t, d: [(t(5, 2, 3), (t(3, 3, 4), t(4), 1), {})], grad=True),
     Own(
         "convolution",
@@ -89,13 +89,12 @@ for _info in [*op_db, *OWN]:
     SOURCES.setdefault(_key, _info)
 
 
-@functools.cache
-def short_names():
-    """The last parts of all names that have samples, second names too."""
+def table_names(keys):
+    """What ops with samples may be called in the table: `special.entr` is `entr` or `special_entr`."""
     names = set()
-    for info in SOURCES.values():
-        names.add(info.name.split(".")[-1])
-        names.update(alias.name.split(".")[-1] for alias in getattr(info, "aliases", ()))
+    for info in map(SOURCES.get, keys):
+        for name in (info.name, *(alias.name for alias in getattr(info, "aliases", ()))):
+            names |= {name.split(".")[-1], name.replace(".", "_")}
     return names
 
 

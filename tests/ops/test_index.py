@@ -214,3 +214,40 @@ def test_numbers_at_the_edge_of_int64(value):
             return "without overflow" in str(e)
 
     assert program(ember) == program(torch)
+
+
+@pytest.mark.parametrize("include", [True, False])
+@pytest.mark.parametrize("reduce", ["prod", "mean", "amax", "amin"])
+def test_index_reduce(reduce, include):
+    def f(m, x, v, i=(3, 0, 3, 3)):
+        return x.index_reduce(1, m.tensor(list(i), dtype=m.int64), v, reduce, include_self=include)
+
+    check(lambda m: f(m, data(m, 3, 5), data(m, 3, 4, seed=4)))
+    check(lambda m: f(m, data(m, 3, 5, dtype="int64"), data(m, 3, 4, dtype="int64", seed=4)))
+    check(lambda m: f(m, data(m, 5, 3).t(), data(m, 3, 4, seed=4)))
+    check(lambda m: f(m, data(m, 3, 5), data(m, 3, 0), ()), strides=False)
+    check(lambda m: data(m, 3, 5).index_reduce_(0, m.tensor([1]), data(m, 1, 5), reduce, include_self=include))
+    check_gradient(f, (3, 5), (3, 4))
+
+
+def test_errors_of_index_reduce():
+    for f in (
+        lambda m, x, i: x.index_reduce(0, i, m.ones(2), "sum"),
+        lambda m, x, i: x.index_reduce(0, i + 4, m.ones(2), "prod"),
+        lambda m, x, i: x.index_reduce(0, i - 1, m.ones(2), "mean"),
+        lambda m, x, i: x.index_reduce(0, i.float(), m.ones(2), "prod"),
+        lambda m, x, i: x.index_reduce(0, i[None], m.ones(2), "prod"),
+        lambda m, x, i: x.index_reduce(0, i, m.ones(2, dtype=m.int64), "prod"),
+        lambda m, x, i: x.bool().index_reduce(0, i, m.ones(2, dtype=m.bool), "amax"),
+    ):
+        ours, _ = check_error(lambda m, f=f: f(m, m.ones(5), m.tensor([0, 1])))
+        assert "index" in ours
+
+
+@pytest.mark.parametrize("at", [9, -9])
+def test_lists_of_indices_raise_index_errors(at):
+    """PyTorch words these "out of range in self"."""
+    check_error(lambda m: m.ones(5, 3).index_select(0, m.tensor([at])))
+    check_error(lambda m: m.ones(5).index_add(0, m.tensor([at]), m.ones(1)))
+    check_error(lambda m: m.ones(5, 3, 2).index_add(1, m.tensor([at]), m.ones(5, 1, 2)))
+    check_error(lambda m: m.nn.functional.embedding(m.tensor([at]), m.ones(5, 3)))

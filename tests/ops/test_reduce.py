@@ -309,3 +309,24 @@ def test_results_larger_than_the_caches():
     assert (ember.where(x > 5, x, y).numpy() == np.where(a > 5, a, b)).all()
     x += y
     assert (x.numpy() == np.arange(n, dtype=np.float32) + np.float32(0.5)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "int64", "int8", "uint8", "bool"])
+def test_hash_tensor(dtype):
+    """The exclusive or of the bits, whatever the layout."""
+    x = torch.from_numpy(np.random.default_rng(1).integers(-90, 90, size=(3, 70, 5))).to(getattr(torch, dtype))
+    wide = x.double() if x.is_floating_point() else x.long()
+    ours = ember.tensor(wide.tolist(), dtype=getattr(ember, dtype))
+    for dim in ((0, 1, 2), (0, 2), 1, -1):
+        want = np.bitwise_xor.reduce(wide.numpy().view(np.uint64), dim).tolist()
+        got = ember.hash_tensor(ours, dim)
+        assert got.dtype == ember.uint64 and got.tolist() == want
+        assert ember.hash_tensor(ours.transpose(0, 2).contiguous().transpose(0, 2), dim).tolist() == want
+
+
+def test_errors_of_hash_tensor():
+    check_error(lambda m: m.hash_tensor(m.ones(2), mode=1))
+    check_error(lambda m: m.hash_tensor(m.ones(0, 3), 0))
+    check_error(lambda m: m.hash_tensor(m.ones(0)))
+    check_error(lambda m: m.hash_tensor(m.ones(2, dtype=m.complex64)))
+    check_error(lambda m: m.hash_tensor(m.ones(2), 3))

@@ -6,7 +6,8 @@ import ember
 import numpy as np
 import pytest
 import scipy.special
-from against import check, same
+import torch
+from against import check, check_gradient, same
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 30])
@@ -29,6 +30,36 @@ def test_polygamma_of_poles_and_of_any_order_ends():
     assert ember.polygamma(2, ember.tensor([0.0, -3.0])).tolist() == [-np.inf, -np.inf]
     assert ember.polygamma(1, ember.tensor([np.inf])).tolist() == [0.0]
     ember.polygamma(2**62, ember.tensor([0.5, 3.0, -0.5]))
+
+
+def test_entr():
+    x = np.array([0.0, -0.0, 1e-300, 0.3, 1.0, 7.0, -1e-300, -2.0, np.inf, -np.inf, np.nan])
+    np.testing.assert_allclose(ember.special.entr(ember.tensor(x)).numpy(), scipy.special.entr(x), rtol=1e-14)
+    check(lambda m: m.special.entr(m.tensor([-1, 0, 1, 5])))
+    check_gradient(lambda m, x: m.special.entr(x * x), (3, 4))
+    with pytest.raises(NotImplementedError, match="special_entr"):
+        ember.special.entr(ember.tensor([1j]))
+
+
+@pytest.mark.parametrize("start", [0.0, -1.0])
+def test_gradient_of_entr_where_it_ends(start):
+    def gradient(m):
+        x = m.tensor(start, requires_grad=True)
+        return m.autograd.grad(m.special.entr(x), x)
+
+    check(gradient)
+
+
+def test_module_special():
+    """Its functions are PyTorch's, and ops of the prefix are not at the top level."""
+    names = [n for n in dir(ember.special) if not n.startswith("_") and n != "prefixed_ops"]
+    assert {"entr", "expit", "softmax"} <= set(names) and not hasattr(ember, "special_entr")
+    assert all(hasattr(torch.special, name) for name in names)
+    x = ember.tensor([0.2, 0.7])
+    assert ember.special.expit(x).tolist() == x.sigmoid().tolist()
+    assert ember.special.gammaln(x).tolist() == x.lgamma().tolist()
+    with pytest.raises(AttributeError, match="'ember.special' has no attribute 'nothing'"):
+        ember.special.nothing  # noqa: B018
 
 
 @pytest.mark.parametrize("name", ["abs", "sgn", "conj_physical"])

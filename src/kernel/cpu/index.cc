@@ -81,10 +81,10 @@ void with_combine(Combine c, DType dtype, F&& f) {
   });
 }
 
-[[noreturn]] EMBER_COLD void out_of_bounds(int64_t index, int64_t dim, int64_t size, Bounds bounds) {
-  if (bounds == Bounds::kWrap)
-    fail<IndexError>("index ", index, " is out of bounds for dimension ", dim, " with size ", size);
-  fail<Error>("index ", index, " is out of bounds for dimension ", dim, " with size ", size);
+// An IndexError where a list of indices is meant, PyTorch's RuntimeError in gather and scatter.
+template <class E>
+[[noreturn]] EMBER_COLD void out_of_bounds(int64_t index, int64_t dim, int64_t size) {
+  fail<E>("index ", index, " is out of bounds for dimension ", dim, " with size ", size);
 }
 
 // Offsets of all index places, in order.
@@ -175,7 +175,8 @@ Picked::Picked(const Tensor& x, Span<Tensor> indices, Bounds bounds) : x_(x) {
     parallel_for(0, positions_, kPiece, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         int64_t j = at[i];
-        if (EMBER_UNLIKELY(j >= size || j < (bounds == Bounds::kWrap ? -size : 0))) out_of_bounds(j, d, size, bounds);
+        if (EMBER_UNLIKELY(j >= size || j < (bounds == Bounds::kWrap ? -size : 0)))
+          out_of_bounds<IndexError>(j, d, size);
         offsets_[i] += (j < 0 ? j + size : j) * stride;
       }
     });
@@ -276,7 +277,7 @@ struct Along {
     return offsets_of(after, DimsView(t.strides().data() + (t.dim() ? dim + 1 : 0), t.dim() ? after.size() : 0));
   }
   int64_t check(int64_t j) const {
-    if (EMBER_UNLIKELY(j < 0 || j >= limit)) out_of_bounds(j, dim, limit, Bounds::kStrict);
+    if (EMBER_UNLIKELY(j < 0 || j >= limit)) out_of_bounds<Error>(j, dim, limit);
     return j * stride;
   }
   void check_all() const {

@@ -10,20 +10,31 @@
 
 namespace ember::cpu {
 
-enum class Reduction : uint8_t {
-  kSum,
-  kNanSum,
-  kProd,
-  kMax,
-  kMin,
-  kAbsSum,
-  kSquareSum,
-  kPowSum,
-  kAbsMax,
-  kAbsMin,
-  kExpSum
-};
-inline constexpr int kNumReductions = 11;
+// The types that a reduction is computed in: bit i is the i-th of f32, f64, i64, u64, u8 (any and all).
+inline constexpr int kReduceFloats = 0b00011, kReduceI64 = 0b00100, kReduceAll = 0b11111;
+inline constexpr int kReduceSigned = kReduceFloats | kReduceI64;
+
+// Every reduction: its rule in kernel/reduce_rules.h is called nameRule; its word in names of kernels; its types.
+// clang-format off
+#define EMBER_REDUCTIONS(M, ...) \
+  M(Sum, "sum", cpu::kReduceSigned, __VA_ARGS__) \
+  M(NanSum, "nansum", cpu::kReduceFloats, __VA_ARGS__) \
+  M(Prod, "prod", cpu::kReduceSigned, __VA_ARGS__) \
+  M(Max, "max", cpu::kReduceAll, __VA_ARGS__) \
+  M(Min, "min", cpu::kReduceAll, __VA_ARGS__) \
+  M(AbsSum, "abs_sum", cpu::kReduceFloats, __VA_ARGS__) \
+  M(SquareSum, "square_sum", cpu::kReduceFloats, __VA_ARGS__) \
+  M(PowSum, "pow_sum", cpu::kReduceFloats, __VA_ARGS__) \
+  M(AbsMax, "abs_max", cpu::kReduceFloats, __VA_ARGS__) \
+  M(AbsMin, "abs_min", cpu::kReduceFloats, __VA_ARGS__) \
+  M(ExpSum, "exp_sum", cpu::kReduceFloats, __VA_ARGS__) \
+  M(Xor, "xor", cpu::kReduceI64, __VA_ARGS__)
+// clang-format on
+
+#define EMBER_REDUCTION(name, ...) k##name,
+enum class Reduction : uint8_t { EMBER_REDUCTIONS(EMBER_REDUCTION) kCount };
+#undef EMBER_REDUCTION
+inline constexpr int kNumReductions = static_cast<int>(Reduction::kCount);
 
 template <class T>
 inline constexpr int kReduceLanes = sizeof(T) == 1 ? 64 : 16;
@@ -75,9 +86,9 @@ struct ScanTable {
 struct ReduceTables {
   ReduceTable<float> f32[kNumReductions];
   ReduceTable<double> f64[kNumReductions];
-  ReduceTable<int64_t> i64[kNumReductions];   // kSum, kProd, kMax, kMin
-  ReduceTable<uint64_t> u64[kNumReductions];  // kMax, kMin
-  ReduceTable<uint8_t> u8[kNumReductions];    // kMax, kMin: any, all
+  ReduceTable<int64_t> i64[kNumReductions];
+  ReduceTable<uint64_t> u64[kNumReductions];
+  ReduceTable<uint8_t> u8[kNumReductions];
   SearchTable<float> search_f32;
   SearchTable<double> search_f64;
   SearchTable<int64_t> search_i64;

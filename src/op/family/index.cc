@@ -504,6 +504,52 @@ struct ScatterReduce {
   }
 };
 
+// The rows' rules are scatter_reduce's with each row's index repeated.
+struct IndexReduce {
+  static constexpr auto schema =
+      "index_reduce(Tensor self, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> "
+      "Tensor";
+  static constexpr auto doc =
+      "Joins source's slices along `dim` at `index`: \"prod\", \"mean\", \"amax\" or \"amin\"; see scatter_reduce.";
+  static constexpr auto kind = Kind::kOpaque;
+  static constexpr auto forms = form::kAll;
+  static constexpr Saves saves{.inputs = 13, .outputs = 1};
+  static Meta infer(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source, std::string_view reduce,
+                    bool) {
+    EMBER_CHECK(reduce == "prod" || reduce == "mean" || reduce == "amax" || reduce == "amin",
+                "index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got ", reduce, ".");
+    EMBER_CHECK_NOT_IMPLEMENTED(!is_complex(x.dtype()) && x.dtype() != DType::kBool,
+                                "index_reduce: not implemented for ", x.dtype());
+    check_rows("index_reduce", x, wrap_dim(dim, x.dim()), index, source);
+    return Meta(x.sizes(), x);
+  }
+  static void cpu(Out y, const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source,
+                  std::string_view reduce, bool include_self) {
+    start_from(y, x);
+    const Tensor rows = at_least_1d(y);
+    const int64_t d = wrap_dim(dim, x.dim());
+    const cpu::Picked picked(rows, at_dim(x, d, index), Bounds::kStrict);
+    if (!include_self) picked.put(number_of(x, ScatterReduce::identity(reduce, x.dtype())));
+    picked.put(at_least_1d(source), combine_named(reduce));
+    if (reduce != "mean") return;
+    Dims column(rows.sizes().size(), 1);
+    column[d] = rows.sizes()[d];
+    const Tensor counts = empty_raw(column, x.dtype());
+    cpu::fill(counts, include_self ? 1 : 0);
+    cpu::Picked(counts, at_dim(x, d, index)).put(number_of(x, 1), Combine::kAdd);
+    const Without kernels_only(~Keys{0});
+    const Tensor n = maximum(counts, Tensor(1));
+    cpu::copy(rows, is_integral(x.dtype()) ? floor_divide(rows, n) : rows / n);
+  }
+  static void vjp(Grads& d, const Tensor& x, int64_t dim, const Tensor& index, const Tensor& source,
+                  std::string_view reduce, bool include_self) {
+    Dims column(source.sizes().size(), 1);
+    if (source.dim()) column[wrap_dim(dim, source.dim())] = index.numel();
+    const Tensor every = expand(reshape(index, column), source.sizes());
+    ScatterReduce::vjp(d, x, dim, every, source, reduce, include_self);
+  }
+};
+
 struct TakeAlongDim {
   static constexpr auto schema = "take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor";
   static constexpr auto doc =
@@ -696,8 +742,8 @@ struct MaskedScatter {
 std::vector<std::unique_ptr<Op>> index_ops() {
   return make_family<IndexIntegers, Index, IndexPut, IndexSelect, IndexAdd, IndexCopy, IndexFillTensor, IndexFill,
                      Gather, Scatter, ScatterValue, ScatterAdd, ScatterReduceSrc, ScatterReduceValue, ScatterReduce,
-                     TakeAlongDim, Take, Put, NonzeroOp, NonzeroNumpy, WhereCondition, Argwhere, MaskedSelectSame,
-                     MaskedSelect, MaskedScatter>();
+                     IndexReduce, TakeAlongDim, Take, Put, NonzeroOp, NonzeroNumpy, WhereCondition, Argwhere,
+                     MaskedSelectSame, MaskedSelect, MaskedScatter>();
 }
 
 }  // namespace ember

@@ -278,6 +278,19 @@ struct Digamma {
 #endif
 };
 
+struct Entr {
+  static constexpr auto schema = "special_entr(Tensor self) -> Tensor";
+  static constexpr auto doc = "The entropy -self * ln(self) of each element: 0 at 0, -inf below it";
+  static constexpr auto types = types::kFloat;
+  static constexpr auto promote = Promote::kToFloat;
+  static constexpr auto forms = form::kFunction | form::kOut;
+  static auto eval(auto x) {
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    return select(x == 0, 0, select(x < 0, -kInfinity, -x * log(x)));
+  }
+  static auto d_self(auto g, auto x) { return g * (-1 - log(x)); }
+};
+
 struct Floor {
   static constexpr auto schema = "floor(Tensor self) -> Tensor";
   static constexpr auto doc = "The largest integer not above self";
@@ -354,6 +367,6 @@ struct ConjPhysical {
 
 EMBER_POINTWISE_FAMILY(math, Abs, Neg, Square, Reciprocal, Sqrt, Rsqrt, Exp, Exp2, Expm1, Log, Log2, Log10, Log1p, Sin,
                        Cos, Tan, Asin, Acos, Atan, Sinh, Cosh, Tanh, Asinh, Acosh, Atanh, Erf, Erfc, Erfinv, Lgamma,
-                       Digamma, Floor, Ceil, Trunc, Round, Frac, Sign, Sgn, ConjPhysical)
+                       Digamma, Entr, Floor, Ceil, Trunc, Round, Frac, Sign, Sgn, ConjPhysical)
 
 }  // namespace ember::EMBER_READER

@@ -65,7 +65,8 @@ struct Nansum {
     return reduced_meta(x, dims_mask(x, dim), keepdim, sum_dtype(x, dtype));
   }
   static void cpu(Out y, const Tensor& x, OptDims dim, bool, OptDType) {
-    cpu::reduce(y, x, dims_mask(x, dim), Reduction::kNanSum, compute_type(y.dtype()));
+    const DType type = compute_type(y.dtype());
+    cpu::reduce(y, x, dims_mask(x, dim), is_floating(type) ? Reduction::kNanSum : Reduction::kSum, type);
   }
   static void vjp(Grads& d, const Tensor& x, OptDims dim, bool keepdim, OptDType) {
     const Tensor g = as_dtype_of(spread(d.g(), x, dims_mask(x, dim), keepdim), x);
@@ -283,6 +284,27 @@ struct Any : Truth<false> {
   static constexpr auto doc = "Is any element true (not zero)?";
 };
 
+struct HashTensor {
+  static constexpr auto schema = "hash_tensor(Tensor self, int[1] dim=[], *, bool keepdim=False, int mode=0) -> Tensor";
+  static constexpr auto doc = R"(A hash of the elements over `dim` (one, several or all), as uint64.
+
+Mode 0, the only one, is the exclusive or of the elements' bits, each as a float64 or an int64.)";
+  static constexpr auto kind = Kind::kReduce;
+  static Meta infer(const Tensor& x, DimsView dim, bool keepdim, int64_t mode) {
+    EMBER_CHECK(mode == 0, "hash_tensor: Unknown hash_tensor mode: ", mode, "; there is 0");
+    EMBER_CHECK_NOT_IMPLEMENTED(!is_complex(x.dtype()), "hash_tensor: not implemented for ", x.dtype());
+    const DimMask mask = dims_mask(x, dim);
+    if (dim.empty()) check_any("hash_tensor", x);
+    check_nonempty("hash_tensor", x, mask);
+    return reduced_meta(x, mask, keepdim, DType::kUInt64);
+  }
+  static void cpu(Out y, const Tensor& x, DimsView dim, bool, int64_t) {
+    const Without kernels_only(~Keys{0});
+    const Tensor bits = is_floating(x.dtype()) ? view(x.to(DType::kFloat64), DType::kInt64) : x;
+    cpu::reduce(y, bits, dims_mask(x, dim), Reduction::kXor, DType::kInt64);
+  }
+};
+
 struct VectorNorm {
   static constexpr auto schema =
       "_vector_norm(Tensor self, float ord, int[1]? dim, bool keepdim, ScalarType dtype) -> Tensor";
@@ -375,7 +397,7 @@ struct Dist {
 
 std::vector<std::unique_ptr<Op>> reductions() {
   return make_family<Sum, Nansum, Mean, Prod, Amax, Amin, Max, MaxOther, MaxDim, Min, MinOther, MinDim, Aminmax, Argmax,
-                     Argmin, All, Any, VectorNorm, LinalgVectorNorm, Norm, NormFro, Dist>();
+                     Argmin, All, Any, HashTensor, VectorNorm, LinalgVectorNorm, Norm, NormFro, Dist>();
 }
 
 }  // namespace ember

@@ -160,7 +160,7 @@ EMBER_INLINE int64_t first_place(const T* x, int64_t n, T value) {
   for (int64_t i = 0; i < n; i += L) {
     const int64_t m = n - i < L ? n - i : L;
     const V v = m == L ? V::load(x + i) : V::load_n(x + i, m);
-    const auto hit = v == wanted | (nan & v != v);
+    const auto hit = (v == wanted) | (nan & (v != v));
     if (!any(hit)) continue;
     V place = select(hit, lane, V(L));
 #pragma GCC unroll 8
@@ -320,28 +320,23 @@ constexpr ScanTable<T, A> scan_table() {
   return {scan_run<T, A>, scan_columns<T, A>};
 }
 
-// Rules in the order of enum Reduction.
-template <class T>
-constexpr ReduceTable<T> kAbsent{};
+// An empty entry where the reduction is not for the type.
+template <class R, class T, bool there>
+constexpr ReduceTable<T> entry() {
+  if constexpr (there) return Tree<R, T>::table();
+  else return {};
+}
 
 }  // namespace
 
+#define EMBER_ENTRY(name, word, types, T, bit) entry<name##Rule, T, (types >> bit & 1) != 0>(),
 extern const ReduceTables reduce_tables;
 const ReduceTables reduce_tables = {
-    {Tree<SumRule, float>::table(), Tree<NanSumRule, float>::table(), Tree<ProdRule, float>::table(),
-     Tree<MaxRule, float>::table(), Tree<MinRule, float>::table(), Tree<AbsSumRule, float>::table(),
-     Tree<SquareSumRule, float>::table(), Tree<PowSumRule, float>::table(), Tree<AbsMaxRule, float>::table(),
-     Tree<AbsMinRule, float>::table(), Tree<ExpSumRule, float>::table()},
-    {Tree<SumRule, double>::table(), Tree<NanSumRule, double>::table(), Tree<ProdRule, double>::table(),
-     Tree<MaxRule, double>::table(), Tree<MinRule, double>::table(), Tree<AbsSumRule, double>::table(),
-     Tree<SquareSumRule, double>::table(), Tree<PowSumRule, double>::table(), Tree<AbsMaxRule, double>::table(),
-     Tree<AbsMinRule, double>::table(), Tree<ExpSumRule, double>::table()},
-    {Tree<SumRule, int64_t>::table(), Tree<SumRule, int64_t>::table(), Tree<ProdRule, int64_t>::table(),
-     Tree<MaxRule, int64_t>::table(), Tree<MinRule, int64_t>::table()},
-    {kAbsent<uint64_t>, kAbsent<uint64_t>, kAbsent<uint64_t>, Tree<MaxRule, uint64_t>::table(),
-     Tree<MinRule, uint64_t>::table()},
-    {kAbsent<uint8_t>, kAbsent<uint8_t>, kAbsent<uint8_t>, Tree<MaxRule, uint8_t>::table(),
-     Tree<MinRule, uint8_t>::table()},
+    {EMBER_REDUCTIONS(EMBER_ENTRY, float, 0)},
+    {EMBER_REDUCTIONS(EMBER_ENTRY, double, 1)},
+    {EMBER_REDUCTIONS(EMBER_ENTRY, int64_t, 2)},
+    {EMBER_REDUCTIONS(EMBER_ENTRY, uint64_t, 3)},
+    {EMBER_REDUCTIONS(EMBER_ENTRY, uint8_t, 4)},
     search_table<float>(),
     search_table<double>(),
     search_table<int64_t>(),
@@ -352,5 +347,6 @@ const ReduceTables reduce_tables = {
     scan_table<double, double>(),
     scan_table<int64_t, int64_t>(),
 };
+#undef EMBER_ENTRY
 
 }  // namespace ember::cpu::EMBER_ISA
