@@ -3,6 +3,7 @@
 import signal
 
 import ember
+import numpy
 import pytest
 import torch
 
@@ -517,3 +518,36 @@ def test_threads_backward():
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert x.grad.tolist() == [400.0] * 100
+
+
+_INPLACE = {
+    "abs_": lambda x, l: x.abs_(),
+    "sin_": lambda x, l: x.sin_(),
+    "square_": lambda x, l: x.square_(),
+    "lerp_": lambda x, l: x.lerp_(x.detach() * 2, 0.3),
+    "pow_": lambda x, l: x.pow_(3),
+    "clamp_": lambda x, l: x.clamp_(-0.5, 0.5),
+    "view": lambda x, l: (x[0].sin_(), x)[1],
+    "relu6": lambda x, l: l.nn.functional.relu6(x, inplace=True),
+    "leaky_relu": lambda x, l: l.nn.functional.leaky_relu(x, 0.2, inplace=True),
+    "elu": lambda x, l: l.nn.functional.elu(x, inplace=True),
+    "selu": lambda x, l: l.nn.functional.selu(x, inplace=True),
+    "celu": lambda x, l: l.nn.functional.celu(x, inplace=True),
+    "silu": lambda x, l: l.nn.functional.silu(x, inplace=True),
+    "hardtanh": lambda x, l: l.nn.functional.hardtanh(x, inplace=True),
+    "threshold": lambda x, l: l.nn.functional.threshold(x, 0.1, 2.0, inplace=True),
+    "rrelu": lambda x, l: l.nn.functional.rrelu(x, inplace=True),
+}
+
+
+@pytest.mark.parametrize("name", _INPLACE)
+def test_what_an_inplace_call_overwrites_is_kept_for_its_gradient(name):
+    def program(l):
+        x = l.linspace(-1.3, 1.7, 6, dtype=l.float64).reshape(2, 3).requires_grad_()
+        y = _INPLACE[name](x * 1.5, l)
+        (first,) = l.autograd.grad((y * y * y).sum(), x, create_graph=True)
+        (second,) = l.autograd.grad(first.square().sum(), x)
+        return y.tolist(), first.tolist(), second.tolist()
+
+    for ours, theirs in zip(program(ember), program(torch), strict=True):
+        numpy.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)

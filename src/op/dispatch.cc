@@ -1,8 +1,9 @@
 // How a call runs: composites open, the highest live interpreter takes the call, else the backend's kernel.
 #include <bit>
+#include <vector>
 
 #include "kernel/cpu/elementwise.h"
-#include "op/op.h"
+#include "op/ops.h"
 #include "op/pointwise.h"
 
 namespace ember {
@@ -268,7 +269,14 @@ void run_backend(Call& c) {
 }
 
 static void run_composite(Call& c) {
-  c.op.compose(c.args, c.results);
+  // What its parts keep of self for backward must outlive the write into self.
+  if (c.form == form::kInplace && keys_of(c.op, c.args) & ~dispatch_state.off & key::kGrad) {
+    std::vector<Value> args(c.args, c.args + c.op.schema.args.size());
+    args[0] = Value(clone(*c.out));
+    c.op.compose(args.data(), c.results);
+  } else {
+    c.op.compose(c.args, c.results);
+  }
   if (c.form == form::kFunction) return;
   if (c.form == form::kOut) {
     for (size_t i = 0; i < c.op.schema.results.size(); ++i) {

@@ -140,9 +140,7 @@ EMBER_API void detach_(const Tensor& x);
 class EMBER_API SavedTensor {
  public:
   SavedTensor() = default;
-  // A result of the node that saves it, and an input that its call overwrites, are kept without their history: else
-  // the graph would hold itself.
-  enum Role { kInput, kResult, kOverwritten };
+  enum Role { kInput, kResult };  // a result of the node that saves it goes without history, or it would hold itself
   SavedTensor(const Tensor& x, Role role, uint32_t output = 0);
   Tensor unpack(const Ptr<Node>& owner) const;
   void reset();

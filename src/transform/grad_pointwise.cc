@@ -32,8 +32,7 @@ class PointwiseNode final : public Node {
       Input& in = inputs_[i];
       in.sizes = t.sizes(), in.dtype = t.dtype(), in.wrapped = t->wrapped_number;
       in.saved = reads >> (1 + i) & 1;
-      if (in.saved)
-        in.data = SavedTensor(t, overwritten && t.is(*overwritten) ? SavedTensor::kOverwritten : SavedTensor::kInput);
+      if (in.saved) in.data = save_input(t, overwritten);
     }
     for (int j = 0; j < p_.attributes; ++j) attributes_[j] = args[p_.inputs + j];
   }

@@ -33,6 +33,10 @@ Tensor fit_gradient(Tensor gradient, const Dims& sizes, DType dtype) {
   return gradient;
 }
 
+SavedTensor save_input(const Tensor& t, const Tensor* overwritten) {
+  return SavedTensor(overwritten && t.is(*overwritten) ? clone(t) : t, SavedTensor::kInput);
+}
+
 namespace {
 
 // An argument as a node keeps it: a value, a tensor with its data, or only a tensor's shape.
@@ -62,9 +66,7 @@ class OpNode final : public Node {
         const Tensor& t = v.tensor();
         k.is_tensor = true, k.sizes = t.sizes(), k.dtype = t.dtype(), k.device = t.device(),
         k.wrapped = t->wrapped_number;
-        if (wants_data(static_cast<int>(i)))
-          k.saved = true, k.tensor = SavedTensor(
-                              t, overwritten && t.is(*overwritten) ? SavedTensor::kOverwritten : SavedTensor::kInput);
+        if (wants_data(static_cast<int>(i))) k.saved = true, k.tensor = save_input(t, overwritten);
       } else if (v.tag() == Tag::kTensorList) {
         keep_list(v, wants_data(static_cast<int>(i)), k);
       } else {
