@@ -32,6 +32,7 @@ SHAPES = {op: (inputs, numbers, masks) for op, inputs, numbers, masks, _ in ENTR
 CANCELLING = {"lgamma", "digamma", "silu", "_gelu_erf", "_gelu_tanh", "mish", "tanhshrink"}
 # Losses whose terms change sign: log(1 - x) - log(x) is 0 at 1/2.
 CANCELLING |= {"_binary_cross_entropy", "_binary_cross_entropy_logits", "_kl_div"}
+CANCELLING |= {"special_entr"}  # its derivative -1 - log(x) is 0 at 1/e
 ULPS = {"pow": 32}  # of complex numbers, exp(w log z): the error grows with the exponent
 
 
