@@ -118,11 +118,19 @@ def test_many_plain_tensors_leave_nothing_behind():
     assert ember._C._memory_stats()["blocks"] <= before + 4
 
 
-def test_create_graph_leaks_nothing():
+@pytest.mark.parametrize("make", [lambda: ember.ones(4), lambda: ember.nn.Parameter(ember.ones(4))])
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_create_graph_leaks_nothing(accumulate, make):
+    """PyTorch warns of a ring of references when backward() is recorded, and keeps it."""
+
     def step():
-        x = ember.ones(4, requires_grad=True)
-        y = (x * x * x).sum()
-        (g,) = ember.autograd.grad(y, x, create_graph=True)
+        x = make().requires_grad_()
+        y = (x * x * x).sum() + ember.nn.functional.softmax(x, 0)[0]
+        if accumulate:
+            y.backward(create_graph=True)
+            g = x.grad
+        else:
+            (g,) = ember.autograd.grad(y, x, create_graph=True)
         (g * g).sum().backward()
 
     for _ in range(20):

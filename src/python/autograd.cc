@@ -463,6 +463,17 @@ void move_autograd(TensorImpl& from, TensorImpl& to) {
   if (meta && meta->retain) meta->retain->impl = &to;
 }
 
+// The program can no longer reach the tensor, only graphs can. A gradient that was itself recorded (create_graph) leads
+// to these graphs, and so to the tensor: without its history the ring is open, and all of it goes.
+void open_ring_of_grad(TensorImpl* impl) {
+  auto* meta = static_cast<AutogradMeta*>(impl->autograd.get());
+  if (!meta->grad.defined() || !meta->grad->autograd || is_leaf(meta->grad)) return;
+  try {
+    const Tensor recorded = std::exchange(meta->grad, detach(meta->grad));
+  } catch (const Error&) {  // no memory for it: the ring stays
+  }
+}
+
 void init_autograd(PyObject* module) {
   node_type = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpec(&node_spec)));
   handle_type = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpec(&handle_spec)));

@@ -56,6 +56,7 @@ bool resurrect(TensorObject* self) {
 void dealloc(PyObject* o) {
   TensorObject* self = as_object(o);
   PyTypeObject* type = Py_TYPE(o);
+  if (self->impl && self->impl->autograd && self->impl->use_count() > 1) open_ring_of_grad(self->impl);
   if (resurrect(self)) return;
   if (PyObject_GC_IsTracked(o)) PyObject_GC_UnTrack(o);
   if (self->weakrefs) PyObject_ClearWeakRefs(o);

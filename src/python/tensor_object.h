@@ -40,6 +40,7 @@ extern PyGetSetDef tensor_getset[];
 const PyType_Slot* tensor_operator_slots();  // numbers, indexing, comparison, buffer
 // Objects that autograd keeps for a tensor and that the garbage collector may visit (autograd.cc).
 int visit_autograd(const TensorImpl* impl, visitproc visit, void* arg);
+void open_ring_of_grad(TensorImpl* impl);
 
 // ---- __torch_function__ (torch_function.cc) ----
 // Does this object want to handle functions of the library itself? Exact tensors and plain types answer fast.
