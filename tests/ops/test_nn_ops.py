@@ -274,3 +274,19 @@ def test_max_pool3d_of_one_image_in_any_layout():
     got += ember.nn.functional.adaptive_max_pool3d(ours, (2, 3, 2), return_indices=True)
     for a, b in zip(got, want, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize("weight", [(3, 0, 2, 2), (3, 0, 0, 2)])
+def test_convolution_of_nothing_is_its_bias(weight):
+    x, w = ember.zeros(2, 0, 4, 4, requires_grad=True), ember.zeros(*weight, requires_grad=True)
+    b = ember.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = ember.nn.functional.conv2d(x, w, b)
+    assert (y == b.reshape(1, 3, 1, 1)).all() and not ember.nn.functional.conv2d(x, w).any()
+    assert y.shape == (2, 3, 5 - weight[2], 3)
+    y.sum().backward()
+    assert x.grad.shape == x.shape and w.grad.shape == w.shape and (b.grad == y.numel() / 3).all()
+    assert ember.conv2d(ember.zeros(2, 0, 0, 0), ember.zeros(2, 0, 0, 0), None, [2, 1], "valid", [3, 2], 1).sum() == 0
+    x, w = ember.zeros(2, 3, 4, 4, requires_grad=True), ember.zeros(3, 2, 0, 2, requires_grad=True)
+    ember.nn.functional.conv_transpose2d(x, w).sum().backward()
+    assert x.grad.shape == x.shape and w.grad.shape == w.shape

@@ -284,3 +284,8 @@ def test_an_empty_tensor_of_sizes_that_overflow_is_contiguous():
 def test_gradient_of_a_view_without_elements():
     g = ember._C.ops._view_backward(ember.zeros(1, 0), (3, 0, 1, 2), (1, 0), (1, 1), -1)
     assert g.shape == (3, 0, 1, 2)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_batched_product_over_nothing(dtype):
+    check(lambda m: m.ones(3, 2, 5, 0).to(getattr(m, dtype)) @ m.ones(1, 0, 2).to(getattr(m, dtype)))

@@ -165,6 +165,11 @@ The transposed convolution is the gradient of the forward one to its input: weig
     size_t n = input.sizes().size() - 2;
     Geometry p{per_dim(stride, n, "", ""), per_dim(padding, n, "", ""), per_dim(dilation, n, "", ""), {}, groups};
     Tensor x = image(input), w = dense(weight), b = dense(bias);
+    if (w.numel() == 0) {  // sums of nothing
+      Dims along(n + 2);
+      along[1] = 1;
+      return b.defined() ? cpu::copy(y, alias_raw(b, y.sizes(), along, b.storage_offset())) : cpu::fill(y, 0);
+    }
     Tensor out = y.is_contiguous() || is_channels_last(y) ? Tensor(y) : empty_raw(y.sizes(), y.dtype(), y.device());
     const void* addend = data_or_null(b);
     if (y.dtype() == DType::kInt64) {

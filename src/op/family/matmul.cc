@@ -72,7 +72,7 @@ class Batch {
   };
   static int64_t step(const Tensor& x, size_t i, size_t rank) {
     int64_t k = static_cast<int64_t>(i) - static_cast<int64_t>(rank + 2) + x.dim();
-    return k < 0 || x->sizes[static_cast<size_t>(k)] == 1 ? 0 : x->strides[static_cast<size_t>(k)];
+    return k < 0 || x->numel == 0 || x->sizes[static_cast<size_t>(k)] == 1 ? 0 : x->strides[static_cast<size_t>(k)];
   }
   void walk(size_t at, DType dtype, cpu::Gemm g, const Dim& inner) {
     if (at == dims_.size()) {
