@@ -551,3 +551,32 @@ def test_what_an_inplace_call_overwrites_is_kept_for_its_gradient(name):
 
     for ours, theirs in zip(program(ember), program(torch), strict=True):
         numpy.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda l, x: l.lerp(x, 2 * x.detach(), 0.3),
+        lambda l, x: 0.3**x,
+        lambda l, x: x**0.3,
+        lambda l, x: x / 0.3,
+        lambda l, x: l.xlogy(x, 0.3),
+        lambda l, x: l.xlogy(0.3, x),
+        lambda l, x: l.remainder(x, 0.3),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_python_numbers_keep_their_digits_in_gradients_that_are_differentiated(f, dtype):
+    def program(l):
+        x = l.tensor([0.7, 1.9], dtype=getattr(l, dtype), requires_grad=True)
+        y = f(l, x)
+        (first,) = l.autograd.grad((y * y).abs().sum(), x, create_graph=True)
+        (second,) = l.autograd.grad(first.abs().sum(), x)
+        return y.tolist(), first.tolist(), second.tolist()
+
+    try:
+        theirs = program(torch)
+    except RuntimeError:  # no complex numbers there
+        pytest.skip("PyTorch refuses it")
+    for a, b in zip(program(ember), theirs, strict=True):
+        numpy.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)

@@ -45,6 +45,9 @@ class PointwiseNode final : public Node {
     const Tensor& g = grads[0];
     if (freed_) fail_freed();
     if (!g.defined()) return out;
+    bool differentiable = grad_enabled() || g.is_meta() || dispatch_state.on;
+    // Alone in a partial's expression (1 - weight), a Python number would be of the default dtype.
+    bool exact = differentiable && real_of(g.dtype()) == DType::kFloat64;
     Value args[kMaxArgs];
     for (int i = 0; i < p_.inputs; ++i) {
       const Input& in = inputs_[i];
@@ -53,11 +56,11 @@ class PointwiseNode final : public Node {
       EMBER_CHECK(t.sizes() == in.sizes, name(), ": a tensor that was saved for backward had the shape ", in.sizes,
                   ", but what came back has ", t.sizes());
       if (!in.saved) t->wrapped_number = in.wrapped;
+      else if (in.wrapped && exact && !is_complex(in.dtype)) t = to_dtype(t, DType::kFloat64);
       args[i] = Value(std::move(t));
     }
     for (int j = 0; j < p_.attributes; ++j) args[p_.inputs + j] = attributes_[j];
     Tensor y = result_saved_ ? result_.unpack(Ptr<Node>::share(this)) : Tensor();
-    bool differentiable = grad_enabled() || g.is_meta() || dispatch_state.on;
     for (int k = 0; k < p_.partials; ++k) {
       size_t i = static_cast<size_t>(p_.input_of(k));
       if (!next[i]) continue;

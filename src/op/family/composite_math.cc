@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "op/family/dense.h"
+#include "op/pointwise.h"
 
 namespace ember {
 namespace {
@@ -207,7 +208,9 @@ struct NanToNum : WithInplace {
 struct Xlogy : WithInplace {
   static constexpr auto schema = "xlogy(Tensor self, Tensor other) -> Tensor";
   static constexpr auto doc = "self * log(other), and 0 where self is 0 (NaN where other is)";
-  static Tensor call(const Tensor& x, const Tensor& y) {
+  static Tensor call(const Tensor& x, const Tensor& other) {
+    const Tensor pair[] = {x, other};  // the logarithm of a Python number has x's precision
+    const Tensor y = other->wrapped_number ? to_dtype(other, result_type(pair)) : other;
     Tensor zero = logical_and(eq(x, 0), logical_not(isnan(y)));
     return where(zero, 0, x * log(where(zero, 1, y)));
   }
