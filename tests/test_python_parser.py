@@ -385,6 +385,9 @@ def test_default_device():
                 and library.get_default_device().type == "meta"
             )
             assert not library.zeros(2, device="cpu").is_meta
+            assert library.empty((2, 3), device=None).is_meta and library.tensor([1.0], device=None).is_meta
+            assert library.nn.Linear(2, 3).weight.is_meta and library.nn.BatchNorm1d(2).running_mean.is_meta
+            assert not library.zeros_like(library.zeros(2, device="cpu"), device=None).is_meta
         assert not library.zeros(2).is_meta
         library.set_default_device("meta")
         try:

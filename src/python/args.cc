@@ -261,10 +261,10 @@ bool parse_into(const Signature& s, const PyArgs& call, bool allow_out, Parsed& 
   for (size_t i = 0; i < args.size(); ++i) {
     if (varargs && static_cast<Py_ssize_t>(i) == first) {
       if (!convert_varargs(call, first, out)) return false;
+    } else if (static_cast<int>(i) == s.device && (!bound[i] || bound[i] == Py_None)) {
+      out.push(Value(default_device()));
     } else if (bound[i]) {
       if (!convert(args[i], bound[i], s.number_ok >> i & 1, out)) return false;
-    } else if (static_cast<int>(i) == s.device) {
-      out.push(Value(default_device()));
     } else if (args[i].has_default || args[i].optional) {
       out.push(Value::borrow(args[i].fallback));
     } else {

@@ -304,14 +304,14 @@ def _as_parameter(value):
     return Parameter(value) if isinstance(value, ember.Tensor) and not isinstance(value, Parameter) else value
 
 
-def _value_line(name, value):
-    """One line of the repr of a list or dict of parameters."""
+def _value_line(name, value, type_of=ember.typename):
+    """One line of the repr of parameters. PyTorch names the dtype in lists, the legacy type in dicts."""
     if not isinstance(value, ember.Tensor):
         return f"  ({name}): Object of type: {type(value).__name__}"
     kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
     sizes = "x".join(map(str, value.size()))
     where = "" if value.device.type == "cpu" else f" ({value.device})"
-    return f"  ({name}): {kind} containing: [{ember.typename(value)} of size {sizes}{where}]"
+    return f"  ({name}): {kind} containing: [{type_of(value)} of size {sizes}{where}]"
 
 
 class ParameterList(Module):
@@ -365,7 +365,7 @@ class ParameterList(Module):
         return self
 
     def extra_repr(self):
-        return "\n".join(_value_line(i, value) for i, value in enumerate(self))
+        return "\n".join(_value_line(i, value, lambda x: x.dtype) for i, value in enumerate(self))
 
     def __call__(self, *args, **kwargs):
         raise RuntimeError("ParameterList should not be called.")
