@@ -5,6 +5,7 @@
 
 #include "base/cpu_features.h"
 #include "kernel/cpu/elementwise.h"
+#include "op/ops.h"
 
 namespace ember {
 
@@ -178,6 +179,13 @@ struct Params {
   }
 };
 
+// Integers have neither infinity nor NaN to give.
+static void check_divisor(const Tensor& divisor, DType common) {
+  if (!is_integral(common) || divisor.numel() == 0) return;
+  const bool any_zero = !(divisor.numel() == 1 ? divisor : all(divisor)).item().to<bool>();
+  EMBER_CHECK(!any_zero, "ZeroDivisionError: a divisor of integers is 0");
+}
+
 Tensor pointwise_fast(const Op& op, const Value* args) {
   constexpr int64_t kMost = 512;  // bytes of a number spread out
   const Pointwise& p = *op.pointwise;
@@ -204,6 +212,7 @@ Tensor pointwise_fast(const Op& op, const Value* args) {
       return {};
     }
   }
+  if (p.divides && x->numel) check_divisor(args[1].tensor(), x->dtype);
   Params params(op, args, compute_of(x->dtype, p.types));
   Tensor out = empty_as_raw(x, direct.result);
   if (x->numel <= kPiece) {
@@ -219,6 +228,7 @@ Tensor pointwise_fast(const Op& op, const Value* args) {
 void pointwise_run(const Op& op, const Value* args, const Tensor& out) {
   const Pointwise& p = *op.pointwise;
   PointwiseTypes t = pointwise_types(op, args);
+  if (p.divides && out.numel()) check_divisor(args[1].tensor(), t.common);
   Params params(op, args, t.compute);
   TileFunction tile = tiles_of(p).forward[static_cast<int>(t.compute)];
   // What the tile writes; a bool operand that is computed as an integer gives integers, converted at the store.

@@ -23,6 +23,7 @@ struct Pointwise {
   int inputs = 0, attributes = 0;
   uint32_t mask_inputs = 0;  // bit i: input i is a condition
   uint32_t types = 0;
+  bool divides = false;  // input 0 by input 1: of integers, 0 is refused
   Promote promote = Promote::kSame;
   int partials = 0;                     // how many of d_self, d_other, d_third there are
   uint32_t reads[3] = {};               // bit 0: g; bit 1 + i: input i; bit 1 + inputs: the result

@@ -142,6 +142,7 @@ std::unique_ptr<Op> make_pointwise(const PointwiseTiles* baseline, const Pointwi
   p->attributes = detail::kAttributes<T>;
   p->mask_inputs = detail::mask_inputs<T>();
   p->types = T::types;
+  if constexpr (requires { T::divides; }) p->divides = T::divides;
   p->promote = detail::promotion<T>();
   if constexpr ((T::types & types::kFloat) != 0) {
     p->partials = has_partial<T, 2>(Inputs{}, Attributes{})   ? 3

@@ -56,6 +56,7 @@ struct FloorDivide {
   static constexpr auto schema = "floor_divide(Tensor self, Tensor other) -> Tensor";
   static constexpr auto doc = "floor(self / other)";
   static constexpr auto types = types::kReal;
+  static constexpr bool divides = true;
   static auto eval(auto x, auto y) { return floor_div(x, y); }
 };
 
@@ -63,6 +64,7 @@ struct TruncDivide {
   static constexpr auto schema = "_trunc_divide(Tensor self, Tensor other) -> Tensor";
   static constexpr auto doc = "self / other rounded towards zero";
   static constexpr auto types = types::kReal;
+  static constexpr bool divides = true;
   static auto eval(auto x, auto y) { return trunc(x / y); }
   static auto d_self(auto g, auto, auto) { return g * 0; }
   static auto d_other(auto g, auto, auto) { return g * 0; }
@@ -72,6 +74,7 @@ struct Remainder {
   static constexpr auto schema = "remainder(Tensor self, Tensor other) -> Tensor";
   static constexpr auto doc = "self - other * floor(self / other): the sign of the divisor, as Python's %";
   static constexpr auto types = types::kReal;
+  static constexpr bool divides = true;
   static auto eval(auto x, auto y) { return remainder(x, y); }
   static auto d_self(auto g, auto, auto) { return g; }
   static auto d_other(auto g, auto x, auto y) { return -g * floor_div(x, y); }
@@ -81,6 +84,7 @@ struct Fmod {
   static constexpr auto schema = "fmod(Tensor self, Tensor other) -> Tensor";
   static constexpr auto doc = "The remainder with the sign of the dividend, as C's fmod";
   static constexpr auto types = types::kReal;
+  static constexpr bool divides = true;
   static auto eval(auto x, auto y) { return fmod(x, y); }
   static auto d_self(auto g, auto, auto) { return g; }
   static auto d_other(auto g, auto x, auto y) { return -g * trunc(x / y); }
