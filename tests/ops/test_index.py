@@ -181,3 +181,11 @@ def test_many_rows():
         return x[i], x.index_add(0, i, data(m, 5000, 33)), x[x > 0], x.gather(0, ints(m, 100, 33, high=3000))
 
     check(f, strides=False)
+
+
+@pytest.mark.parametrize("op", ["scatter", "scatter_add"])
+def test_scatter_of_a_number_has_one_place(op):
+    """Of a source without dims only one element was there to read."""
+    check(lambda m: getattr(m.zeros(3), op)(0, m.tensor([1]), m.tensor(2.0)))
+    check_error(lambda m: getattr(m.zeros(3), op)(0, m.tensor([0, 1, 2]), m.tensor(2.0)))
+    check(lambda m: m.zeros(()).scatter(0, m.tensor([0, 0, 0]), m.ones(3)))
