@@ -53,7 +53,8 @@ def test_affine_grid(size, align):
 
 @pytest.mark.sanitize
 @pytest.mark.parametrize(
-    "kernel,out", [((2**63 - 1, 7, 3), (5, 1, 7)), (2, (2**63 - 1, 2, 2)), ((-(2**63), 2, 2), (-1, 2, 2))]
+    "kernel,out",
+    [((2**63 - 1, 7, 3), (5, 1, 7)), (2, (2**63 - 1, 2, 2)), ((-(2**63), 2, 2), (-1, 2, 2)), (2, -(2**63))],
 )
 def test_fractional_max_pool_of_numbers_that_overflow(kernel, out):
     for m in (torch, ember):

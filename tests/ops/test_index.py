@@ -251,3 +251,11 @@ def test_lists_of_indices_raise_index_errors(at):
     check_error(lambda m: m.ones(5).index_add(0, m.tensor([at]), m.ones(1)))
     check_error(lambda m: m.ones(5, 3, 2).index_add(1, m.tensor([at]), m.ones(5, 1, 2)))
     check_error(lambda m: m.nn.functional.embedding(m.tensor([at]), m.ones(5, 3)))
+
+
+@pytest.mark.parametrize("op", ["scatter", "scatter_add"])
+def test_scatter_of_a_number_has_one_place(op):
+    """Of a source without dims only one element was there to read."""
+    check(lambda m: getattr(m.zeros(3), op)(0, m.tensor([1]), m.tensor(2.0)))
+    check_error(lambda m: getattr(m.zeros(3), op)(0, m.tensor([0, 1, 2]), m.tensor(2.0)))
+    check(lambda m: m.zeros(()).scatter(0, m.tensor([0, 0, 0]), m.ones(3)))

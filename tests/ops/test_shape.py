@@ -211,3 +211,16 @@ def test_windows_that_overflow(size, kernel, padding):
             m.nn.functional.fold(m.zeros(1, 1, 5), (size, size), kernel, padding=padding)
     with pytest.raises(RuntimeError):
         ember.nn.functional.unfold(ember.zeros(1, 1, 4, 4), max(kernel, 2**40), padding=2**41)
+
+
+@pytest.mark.parametrize("at", range(5))
+def test_windows_of_lists_of_another_length(at):
+    lists = [(4, 4), (2, 2), (1, 1), (0, 0), (1, 1)]
+    for wrong in ((), (1, 1, 1)):
+        given = [*lists[:at], wrong, *lists[at + 1 :]]
+        for m, ops in ((ember, ember._C.ops), (torch, torch.ops.aten)):
+            with pytest.raises(RuntimeError):
+                ops.col2im(m.zeros(1, 4, 9), *given)
+            if at:
+                with pytest.raises(RuntimeError):
+                    ops.im2col(m.zeros(1, 1, 4, 4), *given[1:])

@@ -188,6 +188,7 @@ struct FractionalMaxPool {
       size_t k = static_cast<size_t>(d);
       int64_t in = x.size(d + 2), span;
       EMBER_CHECK(kernel[k] > 0, op, "(): kernel_size must be greater than zero, but got ", kernel_size);
+      EMBER_CHECK(out[k] >= 0, op, "(): output_size must not be negative, but got ", output_size);
       EMBER_CHECK(!__builtin_add_overflow(out[k], kernel[k], &span) && span <= in + 1, op, "(): pool size ", kernel[k],
                   " too large relative to input size ", in, " for ", out[k], " outputs");
       int64_t sample = n == 2 ? 1 - d : d;  // of two numbers, the first is the width's

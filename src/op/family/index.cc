@@ -259,11 +259,11 @@ struct IndexFillTensor {
 
 // ---- gather and scatter --------------------------------------------------------------------------------------------
 
-// index may be smaller than `of` apart from dim.
+// index may be smaller than `of` apart from dim. A number counts as one element in one dim.
 bool index_fits(const Tensor& index, const Tensor& of, int64_t dim, bool also_dim) {
   if (std::max<int64_t>(index.dim(), 1) != std::max<int64_t>(of.dim(), 1)) return false;
-  for (int64_t d = 0; d < index.dim() && of.dim(); ++d) {
-    if ((d != dim || also_dim) && index.sizes()[d] > of.sizes()[d]) return false;
+  for (int64_t d = 0; d < index.dim(); ++d) {
+    if ((d != dim || also_dim) && index.sizes()[d] > (of.dim() ? of.sizes()[d] : 1)) return false;
   }
   return true;
 }

@@ -151,6 +151,8 @@ struct Patches {
 };
 Patches patches(std::string_view op, DimsView image, DimsView kernel, DimsView dilation, DimsView padding,
                 DimsView stride) {
+  check_length(op, "kernel_size", kernel.size(), 2), check_length(op, "dilation", dilation.size(), 2);
+  check_length(op, "padding", padding.size(), 2), check_length(op, "stride", stride.size(), 2);
   Patches p{};
   p.n = image[0], p.c = image[1], p.h = image[2], p.w = image[3];
   p.kh = kernel[0], p.kw = kernel[1], p.sh = stride[0], p.sw = stride[1];
@@ -243,16 +245,16 @@ struct Col2im {
                 "col2im: Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and "
                 "non-zero dimensions for input, but got: ",
                 self.sizes());
+    check_length("col2im", "output_size", size.size(), 2), check_length("col2im", "kernel_size", kernel.size(), 2);
     check_numbers("col2im", "kernel_size", kernel, 1);
-    int64_t window, positions;
-    bool overflow = __builtin_mul_overflow(kernel[0], kernel[1], &window);
-    EMBER_CHECK(!overflow && self.size(1) % window == 0,
+    int64_t window = kernel[0] * kernel[1], positions;
+    EMBER_CHECK(self.size(1) % window == 0,
                 "Expected size of input's dimension 1 to be divisible by the "
                 "product of kernel_size, but got input.size(1)=",
                 self.size(1), " and kernel_size=", kernel, ".");
     Patches p =
         patches("col2im", {self.size(0), self.size(1) / window, size[0], size[1]}, kernel, dilation, padding, stride);
-    overflow = __builtin_mul_overflow(p.rows, p.columns, &positions);
+    bool overflow = __builtin_mul_overflow(p.rows, p.columns, &positions);
     EMBER_CHECK(!overflow && self.size(2) == positions, "Given output_size=", size, ", kernel_size=", kernel,
                 ", dilation=", dilation, ", padding=", padding, ", stride=", stride,
                 ", expected size of input's dimension 2 to match the "
