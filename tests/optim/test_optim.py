@@ -297,6 +297,13 @@ def test_learning_rates_must_be_finite(name, lr):
     assert p.item() == 0
 
 
+@pytest.mark.parametrize("lr", ["0.1", None, [0.1]])
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_learning_rates_are_numbers(name, lr):
+    with pytest.raises(TypeError, match="lr: expected a number"):
+        getattr(ember.optim, name)([ember.zeros(1, requires_grad=True)], lr=lr)
+
+
 @pytest.mark.parametrize(
     "make",
     [

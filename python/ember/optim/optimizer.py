@@ -7,6 +7,7 @@
 
 import functools
 import math
+import numbers
 import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
@@ -117,6 +118,8 @@ def _check_lr(lr) -> None:
     """Refuses a learning rate that is negative, not finite, or a tensor of several elements."""
     if isinstance(lr, ember.Tensor) and lr.numel() != 1:
         raise ValueError("Tensor lr must be 1-element")
+    if not isinstance(lr, (ember.Tensor, numbers.Real)):
+        raise TypeError(f"lr: expected a number or a tensor of one element, got {lr!r}")
     if not 0.0 <= lr < math.inf:
         raise ValueError(f"Invalid learning rate: {lr}")
 
