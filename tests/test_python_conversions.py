@@ -273,6 +273,23 @@ def test_to_and_casts():
     assert ours == theirs
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda l: l.zeros(2, device="cuda"),
+        lambda l: l.empty(2, device="cuda:1"),
+        lambda l: l.tensor([1], device="cuda"),
+        lambda l: l.ones(2).to("cuda"),
+        lambda l: l.zeros_like(l.ones(2), device="cuda"),
+        lambda l: l.nn.Linear(2, 2, device="cuda"),
+    ],
+)
+def test_devices_that_are_not_there(make):
+    for library in (ember, torch):
+        with pytest.raises(AssertionError, match="Torch not compiled with CUDA enabled"):
+            make(library)
+
+
 def test_legacy_constructors():
     for library, out in ((ember, ours := []), (torch, theirs := [])):
         for make in (

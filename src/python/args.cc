@@ -149,7 +149,8 @@ bool convert(const Arg& arg, PyObject* o, bool number_ok, Parsed& out) {
       return convert_one<std::string_view>(
           o, out, [](PyObject* s) { return PyUnicode_Check(s) != 0; }, utf8);
     case Type::kDType: return convert_one<DType>(o, out, accepts_dtype, to_dtype);
-    case Type::kDevice: return convert_one<Device>(o, out, accepts_device, to_device);
+    case Type::kDevice:
+      return convert_one<Device>(o, out, accepts_device, [](PyObject* d) { return usable(to_device(d)); });
     case Type::kLayout: return convert_one<Layout>(o, out, is_layout, to_layout);
     case Type::kMemoryFormat: return convert_one<MemoryFormat>(o, out, is_memory_format, to_memory_format);
     case Type::kGenerator: return convert_one<Generator*>(o, out, is_generator, to_generator);
@@ -262,7 +263,8 @@ bool parse_into(const Signature& s, const PyArgs& call, bool allow_out, Parsed& 
     if (varargs && static_cast<Py_ssize_t>(i) == first) {
       if (!convert_varargs(call, first, out)) return false;
     } else if (static_cast<int>(i) == s.device && (!bound[i] || bound[i] == Py_None)) {
-      out.push(Value(default_device()));
+      const std::optional<Device> device = default_device();
+      out.push(Value(device ? OptDevice(usable(*device)) : OptDevice()));
     } else if (bound[i]) {
       if (!convert(args[i], bound[i], s.number_ok >> i & 1, out)) return false;
     } else if (args[i].has_default || args[i].optional) {

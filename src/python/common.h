@@ -114,6 +114,7 @@ DType to_dtype(PyObject* o);      // also float, int, bool, complex; the caller 
 bool accepts_dtype(PyObject* o);  // a dtype or one of Python's number types
 Device to_device(PyObject* o);    // a device, a str or an index
 bool accepts_device(PyObject* o);
+Device usable(Device d);  // d itself; raises as PyTorch does when this build cannot hold tensors there
 Layout to_layout(PyObject* o);
 MemoryFormat to_memory_format(PyObject* o);
 extern PyTypeObject* size_type;

@@ -160,10 +160,6 @@ T* fill(PyObject* o, DimsView sizes, size_t dim, T* dst) {
   return dst;
 }
 
-void check_device(const char* function, Device device) {
-  EMBER_CHECK(device.type == DeviceType::kCPU || device.type == DeviceType::kMeta, function, ": device ", device,
-              " is not available in this build, use 'cpu'");
-}
 Tensor on_device(Tensor t, Device device) {
   return device.type == DeviceType::kMeta ? empty_raw(t.sizes(), t.dtype(), device) : t;
 }
@@ -331,7 +327,7 @@ PyMethodDef functions[] = {
 }  // namespace
 
 Tensor tensor_from_data(PyObject* data, std::optional<DType> dtype, Device device) {
-  check_device("tensor", device);
+  usable(device);
   if (is_tensor(data)) {
     Tensor t = unwrap(data).detach();
     bool same = !dtype || *dtype == t.dtype();
@@ -352,7 +348,7 @@ Tensor tensor_from_data(PyObject* data, std::optional<DType> dtype, Device devic
 }
 
 Tensor tensor_sharing_data(PyObject* data, std::optional<DType> dtype, std::optional<Device> device) {
-  if (device) check_device("as_tensor", *device);
+  if (device) usable(*device);
   bool array = !is_tensor(data) && (is_numpy_array(data) || has_array_interface(data));
   if (!array && !is_tensor(data))
     return tensor_from_data(data, dtype, device.value_or(default_device().value_or(kCpu)));

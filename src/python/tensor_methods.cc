@@ -129,14 +129,9 @@ struct Target {
   std::optional<MemoryFormat> format;
   bool copy = false;
 };
-[[noreturn]] void no_gpu(Device d) {
-  if (d.type == DeviceType::kCUDA) PyErr_SetString(PyExc_AssertionError, "Torch not compiled with CUDA enabled");
-  else PyErr_Format(PyExc_RuntimeError, "this build has no device of type %s", name(d.type).data());
-  throw PythonError();
-}
 PyObject* move(PyObject* self, const Target& t) {
   const Tensor& x = unwrap(self);
-  if (t.device && t.device->type != DeviceType::kCPU && t.device->type != DeviceType::kMeta) no_gpu(*t.device);
+  if (t.device) usable(*t.device);
   bool same = (!t.dtype || *t.dtype == x.dtype()) && (!t.device || t.device->type == x.device().type) &&
               (!t.format || *t.format == MemoryFormat::kPreserve || x.is_contiguous(*t.format));
   if (same && !t.copy) return Py_NewRef(self);
@@ -207,8 +202,8 @@ PyObject* cpu(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwn
   EMBER_OVERRIDE("cpu", args, n, kwnames);
   return guard([&] { return move(self, {std::nullopt, kCpu, std::nullopt, false}); });
 }
-PyObject* cuda(PyObject*, PyObject* const*, Py_ssize_t, PyObject*) {
-  return guard([&]() -> PyObject* { no_gpu({DeviceType::kCUDA, -1}); });
+PyObject* cuda(PyObject* self, PyObject* const*, Py_ssize_t, PyObject*) {
+  return guard([&] { return move(self, {std::nullopt, Device{DeviceType::kCUDA, -1}, std::nullopt, false}); });
 }
 
 PyMethodDef methods[] = {

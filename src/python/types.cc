@@ -418,6 +418,12 @@ DType to_dtype(PyObject* o) {
   if (o == reinterpret_cast<PyObject*>(&PyBool_Type)) return DType::kBool;
   return DType::kComplex128;
 }
+Device usable(Device d) {
+  if (d.type == DeviceType::kCPU || d.type == DeviceType::kMeta) return d;
+  if (d.type == DeviceType::kCUDA) PyErr_SetString(PyExc_AssertionError, "Torch not compiled with CUDA enabled");
+  else PyErr_Format(PyExc_RuntimeError, "this build has no device of type %s", name(d.type).data());
+  throw PythonError();
+}
 bool accepts_device(PyObject* o) { return is_device(o) || PyUnicode_Check(o) || is_integer(o); }
 Device to_device(PyObject* o) {
   if (is_device(o)) return device_of(o);
