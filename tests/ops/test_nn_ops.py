@@ -54,7 +54,7 @@ VALUES = {
     "conv2d groups": lambda m, d: nn(m).conv2d(d(2, 4, 9, 8), d(6, 2, 3, 3), d(6), groups=2),
     "conv2d depthwise": lambda m, d: nn(m).conv2d(d(2, 4, 9, 8), d(8, 1, 3, 3), groups=4, padding=1),
     "conv2d 1x1": lambda m, d: nn(m).conv2d(d(2, 4, 5, 5), d(6, 4, 1, 1)),
-    "conv2d same": lambda m, d: nn(m).conv2d(d(2, 3, 9, 8) / 4, d(4, 3, 4, 3), padding="same"),
+    "conv2d same": lambda m, d: nn(m).conv2d(d(2, 3, 9, 8), d(4, 3, 4, 3), padding="same"),
     "conv2d valid": lambda m, d: nn(m).conv2d(d(2, 3, 9, 8), d(4, 3, 4, 3), padding="valid", stride=2),
     "conv2d last": lambda m, d: nn(m).conv2d(last(m, d(2, 3, 9, 8)), d(4, 3, 3, 3), d(4)),
     "conv2d last weight": lambda m, d: nn(m).conv2d(d(2, 3, 9, 8), last(m, d(4, 3, 3, 3))),
