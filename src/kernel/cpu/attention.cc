@@ -16,16 +16,7 @@
 
 namespace ember::cpu {
 
-#define EMBER_ATTENTION_TABLES(isa) \
-  namespace isa { \
-  extern const AttentionTable<float> attention_f32; \
-  extern const AttentionTable<double> attention_f64; \
-  }
-EMBER_ATTENTION_TABLES(baseline)
-#if defined(__x86_64__)
-EMBER_ATTENTION_TABLES(avx2)
-EMBER_ATTENTION_TABLES(avx512)
-#endif
+EMBER_PER_ISA(extern const AttentionTable<float> attention_f32; extern const AttentionTable<double> attention_f64;)
 
 namespace {
 

@@ -17,17 +17,7 @@
 
 namespace ember::cpu {
 
-#define EMBER_CONV_TABLES(isa) \
-  namespace isa { \
-  extern const ConvTable<float> conv_f32; \
-  extern const ConvTable<double> conv_f64; \
-  }
-EMBER_CONV_TABLES(baseline)
-#if defined(__x86_64__)
-EMBER_CONV_TABLES(avx2)
-EMBER_CONV_TABLES(avx512)
-#endif
-#undef EMBER_CONV_TABLES
+EMBER_PER_ISA(extern const ConvTable<float> conv_f32; extern const ConvTable<double> conv_f64;)
 
 template <>
 const ConvTable<float>& conv_table<float>() {

@@ -16,7 +16,6 @@ namespace ember::cpu::conv {
 inline constexpr int64_t kTaskWork = 1 << 18;    // multiply-adds worth a task
 inline constexpr int64_t kImageChunk = 2 << 20;  // elements of padded images held at a time, by all threads together
 
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 inline int64_t mod(int64_t a, int64_t b) { return ((a % b) + b) % b; }
 inline int64_t floor_div(int64_t a, int64_t b) { return (a - mod(a, b)) / b; }
 inline int64_t volume(const int64_t* x) { return x[0] * x[1] * x[2]; }

@@ -11,15 +11,31 @@
 #include "kernel/cpu/scratch.h"
 #include "tensor/dtype.h"
 
-// The table of this name in the namespace of the instruction set in use.
+// Declarations in the namespace of each instruction set, and the table of a name in that of the one in use.
 #if defined(__x86_64__)
+#define EMBER_PER_ISA(...) \
+  namespace baseline { \
+  __VA_ARGS__ \
+  } \
+  namespace avx2 { \
+  __VA_ARGS__ \
+  } \
+  namespace avx512 { \
+  __VA_ARGS__ \
+  }
 #define EMBER_PICK(table) \
   (cpu_isa() == Isa::avx512 ? avx512::table : cpu_isa() == Isa::avx2 ? avx2::table : baseline::table)
 #else
+#define EMBER_PER_ISA(...) \
+  namespace baseline { \
+  __VA_ARGS__ \
+  }
 #define EMBER_PICK(table) baseline::table
 #endif
 
 namespace ember::cpu {
+
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 template <class T>
 T wide(T x) {

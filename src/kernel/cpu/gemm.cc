@@ -15,17 +15,7 @@
 
 namespace ember::cpu {
 
-#define EMBER_GEMM_TABLES(isa) \
-  namespace isa { \
-  extern const GemmTable<float> gemm_f32; \
-  extern const GemmTable<double> gemm_f64; \
-  }
-EMBER_GEMM_TABLES(baseline)
-#if defined(__x86_64__)
-EMBER_GEMM_TABLES(avx2)
-EMBER_GEMM_TABLES(avx512)
-#endif
-#undef EMBER_GEMM_TABLES
+EMBER_PER_ISA(extern const GemmTable<float> gemm_f32; extern const GemmTable<double> gemm_f64;)
 
 template <class T>
 const GemmTable<T>& gemm_table() {
@@ -46,8 +36,6 @@ constexpr int64_t kChunk = 2 << 20;     // elements of B packed at a time for al
 constexpr int64_t kFewRows = 8;         // A of up to this many rows streams a large B
 constexpr int64_t kStreamed = 1 << 18;  // elements of B that count as large
 constexpr int64_t kTaskColumns = 1024, kTaskPanels = 4;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // One product in the compute type T, source kinds 0 (T), 1 (f16), 2 (bf16).
 template <class T>

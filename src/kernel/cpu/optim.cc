@@ -5,36 +5,19 @@
 #include <algorithm>
 #include <vector>
 
-#include "base/cpu_features.h"
-#include "base/error.h"
 #include "base/parallel.h"
+#include "kernel/cpu/float_types.h"
 
 namespace ember::cpu {
 
-namespace baseline {
-extern const OptimTable optim_tables[4];
-}
-#if defined(__x86_64__)
-namespace avx2 {
-extern const OptimTable optim_tables[4];
-}
-namespace avx512 {
-extern const OptimTable optim_tables[4];
-}
-#endif
+EMBER_PER_ISA(extern const OptimTable optim_tables[4];)
 
 namespace {
 
 constexpr int64_t kPiece = 1 << 15;  // elements worth handing to another thread
 
 const OptimTable& table_for(DType dtype) {
-  static const OptimTable* const tables = [] {
-#if defined(__x86_64__)
-    if (cpu_isa() == Isa::avx512) return avx512::optim_tables;
-    if (cpu_isa() == Isa::avx2) return avx2::optim_tables;
-#endif
-    return baseline::optim_tables;
-  }();
+  static const OptimTable* const tables = EMBER_PICK(optim_tables);
   switch (dtype) {
     case DType::kFloat16: return tables[0];
     case DType::kBFloat16: return tables[1];

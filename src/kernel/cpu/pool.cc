@@ -18,17 +18,7 @@
 namespace ember::cpu {
 
 #define EMBER_POOL_DECLARE(S, T, name) extern const PoolTable<S, T> pool_##name;
-namespace baseline {
-EMBER_POOL_TYPES(EMBER_POOL_DECLARE)
-}
-#if defined(__x86_64__)
-namespace avx2 {
-EMBER_POOL_TYPES(EMBER_POOL_DECLARE)
-}
-namespace avx512 {
-EMBER_POOL_TYPES(EMBER_POOL_DECLARE)
-}
-#endif
+EMBER_PER_ISA(EMBER_POOL_TYPES(EMBER_POOL_DECLARE))
 
 namespace {
 
@@ -45,7 +35,6 @@ template <class S>
 using Compute = std::conditional_t<std::is_same_v<S, Half> || std::is_same_v<S, BFloat16>, float, S>;
 
 int64_t volume(const int64_t* x) { return x[0] * x[1] * x[2]; }
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // The windows of one dimension: output o sees inputs begin[o] + t * dilation for t < count[o]; `full` is the length
 // that an average counts with padding included.

@@ -7,29 +7,14 @@
 #include <bit>
 #include <cmath>
 
-#include "base/cpu_features.h"
 #include "base/parallel.h"
+#include "kernel/cpu/float_types.h"
 #include "kernel/cpu/reduce_walk.h"
 
 namespace ember::cpu {
 
-#define EMBER_REDUCE_TABLES(isa) \
-  namespace isa { \
-  extern const ReduceTables reduce_tables; \
-  }
-EMBER_REDUCE_TABLES(baseline)
-#if defined(__x86_64__)
-EMBER_REDUCE_TABLES(avx2)
-EMBER_REDUCE_TABLES(avx512)
-const ReduceTables& reduce_tables() {
-  return cpu_isa() == Isa::avx512 ? avx512::reduce_tables
-         : cpu_isa() == Isa::avx2 ? avx2::reduce_tables
-                                  : baseline::reduce_tables;
-}
-#else
-const ReduceTables& reduce_tables() { return baseline::reduce_tables; }
-#endif
-#undef EMBER_REDUCE_TABLES
+EMBER_PER_ISA(extern const ReduceTables reduce_tables;)
+const ReduceTables& reduce_tables() { return EMBER_PICK(reduce_tables); }
 
 void gather_strided(const char* from, int64_t step, int64_t size, char* to, int64_t n) {
   auto run = [&]<class U>(U) {
@@ -52,7 +37,6 @@ namespace {
 
 constexpr int64_t kPiece = 32768;  // elements worth a piece of their own
 int64_t grain_for(int64_t elements) { return std::max<int64_t>(1, kPiece / std::max<int64_t>(1, elements)); }
-int64_t cut(int64_t n, int64_t size) { return (n + size - 1) / size; }
 
 template <class T>
 const ReduceTable<T>& table(Reduction r) {
@@ -114,7 +98,7 @@ class Reducer {
   // `each`: a parameter for every output instead of one for all.
   Reducer(const Walk<T>& walk, Reduction r, double p, const T* each = nullptr)
       : w_(walk), k_(table<T>(r)), p_(static_cast<T>(p)), each_(each) {
-    chunks_ = cut(w_.n, kChunk);
+    chunks_ = ceil_div(w_.n, kChunk);
   }
   void run(T* out) {
     if (w_.n == 0) return void(std::fill_n(out, w_.outputs, k_.identity));
@@ -142,7 +126,7 @@ class Reducer {
   }
 
   void inner(T* out) {
-    const int64_t runs = cut(w_.n, kReduceRun<T>);
+    const int64_t runs = ceil_div(w_.n, kReduceRun<T>);
     const Scratch partials(static_cast<size_t>(w_.outputs * runs * kLanes) * sizeof(T));
     std::atomic<bool> done{false};  // any and all of everything may stop early
     parallel_for(0, w_.outputs * runs, 1, [&](int64_t begin, int64_t end) {
@@ -174,7 +158,7 @@ class Reducer {
     const int64_t n = std::min(kReduceRun<T>, w_.n - at);
     if (w_.direct()) return k_.lanes(w_.sequence(base, at, n, nullptr, nullptr), n, p, lanes);
     const Scratch buffer(kChunk * sizeof(T)), raw(kChunk * 16);
-    Counter<T> joined(k_, kLanes, cut(n, kChunk));
+    Counter<T> joined(k_, kLanes, ceil_div(n, kChunk));
     for (int64_t done = 0; done < n; done += kChunk) {
       const int64_t m = std::min(kChunk, n - done);
       k_.lanes(w_.sequence(base, at + done, m, raw.as<char>(), buffer.as<T>()), m, p, joined.fresh());
@@ -187,7 +171,7 @@ class Reducer {
   int64_t lanes_used() const { return std::min(kLanes, int64_t(std::bit_ceil(uint64_t(w_.n)))); }
 
   void columns(T* out) {
-    const int64_t lanes = lanes_used(), units = cut(w_.n, kUnit);
+    const int64_t lanes = lanes_used(), units = ceil_div(w_.n, kUnit);
     w_.narrow(kLaneBytes / (kLanes * sizeof(T)), units);
     const int64_t size = lanes * w_.width;
     const Scratch partials(units == 1 ? 0 : static_cast<size_t>(w_.tasks() * units * size) * sizeof(T));

@@ -12,19 +12,8 @@
 
 namespace ember::cpu {
 
-#define EMBER_ROW_TABLES(isa) \
-  namespace isa { \
-  extern const RowTable<float, float> rows_f32; \
-  extern const RowTable<double, double> rows_f64; \
-  extern const RowTable<Half, float> rows_f16; \
-  extern const RowTable<BFloat16, float> rows_bf16; \
-  }
-EMBER_ROW_TABLES(baseline)
-#if defined(__x86_64__)
-EMBER_ROW_TABLES(avx2)
-EMBER_ROW_TABLES(avx512)
-#endif
-#undef EMBER_ROW_TABLES
+EMBER_PER_ISA(extern const RowTable<float, float> rows_f32; extern const RowTable<double, double> rows_f64;
+              extern const RowTable<Half, float> rows_f16; extern const RowTable<BFloat16, float> rows_bf16;)
 
 template <>
 const RowTable<float, float>& row_table() {
